@@ -1,0 +1,55 @@
+"""A coverage plugin, for what the C tracer alone does not see of greenlets and raw threads.
+
+The tracer keeps a stack of frames for each greenlet, but finds the right stack only when a Python
+function is called or returns. After a switch made in C, as all of gevent's are, the lines up to the
+next call count for the greenlet that ran before, or for none. So each switch is followed by an empty
+call, which makes the tracer look.
+
+New threads are reached through ``threading.settrace``, which threads started below ``threading`` never
+read.
+"""
+
+import _thread
+import sys
+import threading
+
+import greenlet
+from coverage.collector import Collector
+from coverage.tracer import CTracer
+
+
+def look_again(event, greenlets):
+    tracer = sys.gettrace()
+    if isinstance(tracer, CTracer):
+        frame = sys._getframe()
+        tracer(frame, "call", None)
+        tracer(frame, "return", None)
+
+
+def follow_greenlets():
+    start = Collector._start_tracer
+
+    def start_tracer(collector):
+        greenlet.settrace(look_again)  # of this thread
+        return start(collector)
+
+    Collector._start_tracer = start_tracer
+
+
+def follow_raw_threads():
+    start = _thread.start_new_thread
+
+    def start_new_thread(function, args, kwargs={}):
+        def traced(*args, **kwargs):
+            sys.settrace(threading.gettrace())
+            return function(*args, **kwargs)
+
+        return start(traced, args, kwargs)
+
+    _thread.start_new_thread = start_new_thread
+
+
+def coverage_init(registry, options):
+    """Called by coverage in each measured process, before it measures and before gevent patches."""
+    follow_greenlets()
+    follow_raw_threads()
