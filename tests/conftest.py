@@ -1,4 +1,4 @@
-from tests import world  # first, because it may monkey-patch  # isort: skip
+from tests import world  # first, because it may monkey-patch
 
 import pytest
 
