@@ -1,8 +1,8 @@
 """Run the tests: ``python -m tests [pytest arguments]``.
 
-They run twice, in a plain process and in a monkey-patched one. Without arguments the two runs share
-the machine's cores and their joint branch coverage must reach the bar set in setup.cfg; with arguments
-they run one after the other on the terminal, unmeasured, so that ``-k name`` or ``--pdb`` work.
+They run twice, in a plain process and in a monkey-patched one. Without arguments the two runs go
+side by side and their joint branch coverage must reach the bar set in setup.cfg; with arguments they
+run one after the other on the terminal, unmeasured, so that ``-k name`` or ``--pdb`` work.
 """
 
 import os
@@ -45,8 +45,8 @@ def coverage(*args):
 
 
 def start(world, log):
-    # Output goes to a file, because a pipe would stay open as long as any process a test left behind.
-    # The session of its own makes those easy to end.
+    # Output goes to a file, because a pipe would stay open as long as any process a test left
+    # behind. The session of its own makes those easy to end.
     return subprocess.Popen(
         [sys.executable, "-m", "coverage", "run", *pytest("-q")],
         cwd=ROOT,

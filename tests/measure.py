@@ -1,12 +1,12 @@
 """A coverage plugin, for what the C tracer alone does not see of greenlets and raw threads.
 
 The tracer keeps a stack of frames for each greenlet, but finds the right stack only when a Python
-function is called or returns. After a switch made in C, as all of gevent's are, the lines up to the
-next call count for the greenlet that ran before, or for none. So each switch is followed by an empty
-call, which makes the tracer look.
+function is called or returns. After a switch made in C, as all of gevent's are, the lines up to
+the next call count for the greenlet that ran before, or for none. So each switch is followed by an
+empty call, which makes the tracer look.
 
-New threads are reached through ``threading.settrace``, which threads started below ``threading`` never
-read.
+New threads are reached through ``threading.settrace``, which threads started below ``threading``
+never read.
 """
 
 import _thread
@@ -39,12 +39,12 @@ def follow_greenlets():
 def follow_raw_threads():
     start = _thread.start_new_thread
 
-    def start_new_thread(function, args, kwargs={}):
+    def start_new_thread(function, args, kwargs=None):
         def traced(*args, **kwargs):
             sys.settrace(threading.gettrace())
             return function(*args, **kwargs)
 
-        return start(traced, args, kwargs)
+        return start(traced, args, kwargs or {})
 
     _thread.start_new_thread = start_new_thread
 

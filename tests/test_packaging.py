@@ -132,8 +132,8 @@ def test_installed_wheel_imports(wheel, tmp_path):
     target = tmp_path / "target"
     install = "-m pip install -q --no-index --no-deps --no-compile --target".split()
     python(*install, target, wheel, cwd=tmp_path)
-    code = "import greensock.interfaces as it; print(it.__file__, it.__name__, greensock.__version__)"
-    code = f"import greensock; {code}"
+    code = "import greensock, greensock.interfaces as it; "
+    code += "print(it.__file__, it.__name__, greensock.__version__)"
     expected = [f"{target}/greensock/interfaces/__init__.py", "greensock.interfaces"]
     expected.append(metadata(wheel)["Version"])
     assert expected == python("-c", code, cwd=tmp_path, path=target).split()
