@@ -1,0 +1,60 @@
+"""Network servers with the API of ``socketserver``, on gevent's hub.
+
+``import greensock as socketserver`` is a safe edit: every public name is here, with the same
+signature, and one mixin chooses how requests run::
+
+    class Chat(GreenletMixIn, TCPServer): ...      # a greenlet each
+    class Chat(ThreadingMixIn, TCPServer): ...     # an OS thread each
+    class Chat(ForkingMixIn, TCPServer): ...       # a process each
+
+The contracts are in ``greensock.interfaces``.
+"""
+
+from . import declarations, log  # noqa: F401  (what they do, they do on import)
+from .combos import (
+    ForkingTCPServer,
+    ForkingUDPServer,
+    ForkingUnixDatagramServer,
+    ForkingUnixStreamServer,
+    GreenletTCPServer,
+    GreenletUDPServer,
+    GreenletUnixDatagramServer,
+    GreenletUnixStreamServer,
+    ThreadingTCPServer,
+    ThreadingUDPServer,
+    ThreadingUnixDatagramServer,
+    ThreadingUnixStreamServer,
+)
+from .handlers import BaseRequestHandler, DatagramRequestHandler, StreamRequestHandler
+from .mixins.forks import ForkingMixIn
+from .mixins.greenlets import GreenletMixIn
+from .mixins.threads import ThreadingMixIn
+from .servers import BaseServer, TCPServer, UDPServer, UnixDatagramServer, UnixStreamServer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BaseRequestHandler",
+    "BaseServer",
+    "DatagramRequestHandler",
+    "ForkingMixIn",
+    "ForkingTCPServer",
+    "ForkingUDPServer",
+    "ForkingUnixDatagramServer",
+    "ForkingUnixStreamServer",
+    "GreenletMixIn",
+    "GreenletTCPServer",
+    "GreenletUDPServer",
+    "GreenletUnixDatagramServer",
+    "GreenletUnixStreamServer",
+    "StreamRequestHandler",
+    "TCPServer",
+    "ThreadingMixIn",
+    "ThreadingTCPServer",
+    "ThreadingUDPServer",
+    "ThreadingUnixDatagramServer",
+    "ThreadingUnixStreamServer",
+    "UDPServer",
+    "UnixDatagramServer",
+    "UnixStreamServer",
+]

@@ -1,0 +1,9 @@
+"""Every exception greensock raises that the standard library has no name for."""
+
+
+class AlreadyServing(RuntimeError):
+    """``serve_forever`` was called on a server that is being served."""
+
+
+class EndpointError(ValueError):
+    """A text does not name a place to listen at."""

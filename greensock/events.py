@@ -1,0 +1,151 @@
+"""What happened in a server, told through ``zope.event``.
+
+Nothing here decides who wants to know. Whoever wants a log, a metric or an alarm subscribes::
+
+    greensock.events.subscribe(IRequestFailed, lambda event: print(event.error))
+
+or appends a function to ``zope.event.subscribers``, which then gets every event. One subscriber is
+there from the start: ``greensock.log`` writes what went wrong to the ``greensock`` logger.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import zope.event
+from zope.interface import implementer
+
+from . import interfaces
+
+_subscriptions: list[tuple[Any, Callable[[Any], object]]] = []
+
+
+def subscribe(interface, subscriber) -> None:
+    """Have ``subscriber(event)`` called for every event that provides ``interface``.
+
+    It is called where the event happened, by whichever thread or greenlet that is, and should
+    be quick. What it raises is logged and stops neither the server nor other subscribers.
+    """
+    if not callable(subscriber):
+        raise TypeError(
+            f"{subscriber!r} cannot be called: use subscribe({interface.__name__}, function), "
+            "where function takes the event"
+        )
+    _subscriptions.append((interface, subscriber))
+
+
+def unsubscribe(interface, subscriber) -> None:
+    """Undo one ``subscribe`` with the same arguments; ValueError if there was none."""
+    _subscriptions.remove((interface, subscriber))
+
+
+def emit(kind: type, *fields) -> None:
+    """Build ``kind(*fields)`` and tell those who listen. If nobody does, do nothing."""
+    if not _anyone_listens(kind):
+        return
+    event = kind(*fields)
+    for subscriber in list(zope.event.subscribers):
+        _tell(subscriber, event)
+
+
+def _anyone_listens(kind):
+    if any(subscriber is not _dispatch for subscriber in zope.event.subscribers):
+        return True
+    return any(interface.implementedBy(kind) for interface, _ in _subscriptions)
+
+
+def _dispatch(event):
+    # Other libraries' events pass here as well: zope.event is one list for the whole process.
+    for interface, subscriber in list(_subscriptions):
+        if interface.providedBy(event):
+            _tell(subscriber, event)
+
+
+def _tell(subscriber, event):
+    try:
+        subscriber(event)
+    except Exception:
+        import logging
+
+        logging.getLogger("greensock").exception(
+            "%r raised when it was told of %s", subscriber, type(event).__name__
+        )
+
+
+zope.event.subscribers.append(_dispatch)
+
+
+@dataclass(frozen=True, eq=False)
+class _ServerEvent:
+    server: Any
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IServerStarted)
+class ServerStarted(_ServerEvent):
+    """See IServerStarted."""
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IServerStopped)
+class ServerStopped(_ServerEvent):
+    """See IServerStopped."""
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IRequestFailed)
+class RequestFailed(_ServerEvent):
+    """See IRequestFailed."""
+
+    client_address: Any
+    error: BaseException
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IHandshakeFailed)
+class HandshakeFailed(_ServerEvent):
+    """See IHandshakeFailed."""
+
+    client_address: Any
+    error: Exception
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IAcceptFailed)
+class AcceptFailed(_ServerEvent):
+    """See IAcceptFailed."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IAcceptPaused)
+class AcceptPaused(_ServerEvent):
+    """See IAcceptPaused."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IAcceptResumed)
+class AcceptResumed(_ServerEvent):
+    """See IAcceptResumed."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IDatagramTruncated)
+class DatagramTruncated(_ServerEvent):
+    """See IDatagramTruncated."""
+
+    client_address: Any
+    kept: int
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IConnectionCut)
+class ConnectionCut(_ServerEvent):
+    """See IConnectionCut."""
+
+    client_address: Any

@@ -1,0 +1,60 @@
+"""Whatever handles requests, adapted once to what a server calls for every one of them."""
+
+import inspect
+from functools import update_wrapper
+
+from zope.interface import directlyProvides, implementer
+
+from .interfaces import IRequestHandlerFactory
+
+_EXPECTED = (
+    "pass a handler class, as in TCPServer(address, MyHandler) with "
+    "'class MyHandler(BaseRequestHandler): def handle(self): ...', or a function "
+    "'def handler(request, client_address, server): ...' or 'def handler(socket, address): ...'"
+)
+
+
+def as_factory(handler, server=None):
+    """``handler`` as an IRequestHandlerFactory; TypeError if it cannot be one.
+
+    Handler classes and callables that take ``(request, client_address, server)`` come back as they
+    are; a function of ``(socket, address)`` comes back wrapped.
+    """
+    if IRequestHandlerFactory.providedBy(handler):
+        return handler
+    if not callable(handler):
+        raise TypeError(f"{handler!r} cannot handle requests: {_EXPECTED}")
+    if inspect.iscoroutinefunction(handler):
+        raise TypeError(
+            f"{handler!r} is a coroutine function, and nothing here awaits it: {_EXPECTED}"
+        )
+    if _takes(handler, 3):
+        return handler
+    if _takes(handler, 2):
+        return _SocketFunction(handler)
+    raise TypeError(f"{handler!r} cannot be called with three arguments or two: {_EXPECTED}")
+
+
+def _takes(function, count):
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # it does not tell; calling it will show
+    return True
+
+
+@implementer(IRequestHandlerFactory)
+class _SocketFunction:
+    """A function of ``(socket, address)``, such as ``gevent.server.StreamServer`` calls."""
+
+    def __init__(self, function):
+        self._function = function
+        update_wrapper(self, function)
+
+    def __call__(self, request, client_address, server):
+        self._function(request, client_address)
+
+    def __repr__(self):
+        return f"<handler {self._function!r}>"

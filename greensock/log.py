@@ -1,0 +1,57 @@
+"""The ``greensock`` logger: a subscriber that writes down what went wrong.
+
+========  ==================================================================================
+level     what
+========  ==================================================================================
+ERROR     a handler or a hook raised (with its traceback)
+WARNING   accepting is paused, a connection was cut at the end of ``drain_timeout``, a datagram
+          was truncated
+INFO      a server started or stopped, accepting goes on, a TLS handshake failed
+========  ==================================================================================
+
+Where logging is not configured, Python prints what is WARNING or worse on standard error.
+"""
+
+import logging
+
+from . import interfaces
+from .events import subscribe
+
+logger = logging.getLogger("greensock")
+
+
+def _write(interface, level, text, *names):
+    def write(event):
+        if logger.isEnabledFor(level):
+            trace = event.error if level >= logging.ERROR else None
+            logger.log(level, text, *(getattr(event, name) for name in names), exc_info=trace)
+
+    subscribe(interface, write)
+
+
+_write(interfaces.IRequestFailed, logging.ERROR, "request from %s failed", "client_address")
+_write(interfaces.IAcceptFailed, logging.ERROR, "get_request failed")
+_write(interfaces.IAcceptPaused, logging.WARNING, "accepting is paused: %s", "error")
+_write(interfaces.IAcceptResumed, logging.INFO, "accepting again after %.3f s", "seconds")
+_write(
+    interfaces.IConnectionCut,
+    logging.WARNING,
+    "connection from %s was cut: its handler had not ended when the server closed",
+    "client_address",
+)
+_write(
+    interfaces.IDatagramTruncated,
+    logging.WARNING,
+    "datagram from %s was longer than the %d bytes of max_packet_size",
+    "client_address",
+    "kept",
+)
+_write(
+    interfaces.IHandshakeFailed,
+    logging.INFO,
+    "TLS handshake with %s failed: %s",
+    "client_address",
+    "error",
+)
+_write(interfaces.IServerStarted, logging.INFO, "serving: %s", "server")
+_write(interfaces.IServerStopped, logging.INFO, "no longer serving: %s", "server")

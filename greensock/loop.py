@@ -1,0 +1,187 @@
+"""The accept loop: from a readable listener to a request in its server's hands.
+
+Rule: nothing that happens here ends the loop but the owner's word, Ctrl-C, or a listener that is
+gone.
+
+Theory of operation. The greenlet that runs the loop waits on the hub of its thread until the
+listener is readable or somebody rings: for shutdown, for a free slot, for a descriptor that came
+free. Then it takes requests until there are no more. While it lives, a listener of connections
+is in non-blocking mode, because another process may win the race for one; this is done to the
+descriptor, and the socket object keeps the timeout its owner set.
+"""
+
+import os
+from time import monotonic
+
+from gevent.hub import getcurrent
+
+from . import events
+from .net import native
+from .net.accepting import turn_away
+from .net.backoff import EXHAUSTED, GONE, Backoff
+from .net.crossing import Event
+from .net.listeners import accepts_connections, note_listening
+from .net.watch import Watch
+
+# Seconds another thread may take to let go of a listener that is about to be closed.
+PATIENCE = 1.0
+
+
+class Loop:
+    """One run of a server's accept loop, made and run by one greenlet."""
+
+    def __init__(self, server, hub, *, serving):
+        self.hub = hub
+        self.serving = serving
+        self.greenlet = getcurrent()
+        self.ended = Event()
+        self._server = server
+        self._stopping = False
+        self._interruption = None
+        self._backoff = Backoff()
+        self._paused_since = None
+        self._resume_at = None
+        self._fd = server.fileno()
+        if self._fd < 0:
+            raise ValueError(
+                f"{server!r} cannot wait for requests: its socket is closed; "
+                "serve before server_close(), or give it a new socket"
+            )
+        self._listener = getattr(server, "socket", None)
+        self._reserve = os.open(os.devnull, os.O_RDONLY) if server.overload == "close" else None
+        self._was_blocking = False
+        listening = accepts_connections(self._listener)
+        if listening:
+            note_listening(self._listener)
+        if listening or server._shares_socket_with_handlers():
+            self._was_blocking = os.get_blocking(self._fd)
+            os.set_blocking(self._fd, False)
+        self._watch = Watch(hub)
+
+    def close(self):
+        """Give everything back and let those know who wait for the end."""
+        self._watch.close()
+        if self._reserve is not None:
+            os.close(self._reserve)
+        if self._was_blocking and self._listener_is_open():
+            os.set_blocking(self._fd, True)
+        self.ended.set()
+
+    def run(self, poll_interval):
+        """Take requests until stopped; call ``service_actions`` on every turn."""
+        while not self._stopping:
+            readable = self._wait(poll_interval)
+            if self._stopping:
+                break
+            if readable:
+                self._take(self._server._requests_per_turn)
+            self._server.service_actions()
+
+    def run_once(self, timeout):
+        """Take one request; False if ``timeout`` seconds (None for no limit) passed first."""
+        ends = None if timeout is None else monotonic() + timeout
+        while not self._stopping:
+            left = None if ends is None else max(0.0, ends - monotonic())
+            if self._wait(left) and self._take(1):
+                return True
+            if ends is not None and monotonic() >= ends:
+                return False
+        return True
+
+    def stop(self):
+        """Make it end. Any thread, greenlet or signal handler may."""
+        self._stopping = True
+        self._watch.ring()
+
+    def interrupt(self, error):
+        """Make it end by raising ``error``."""
+        self._interruption = error
+        self.stop()
+
+    def room_was_made(self):
+        """Something it may be waiting for has come free: a slot, or a descriptor."""
+        self._resume_at = None
+        self._watch.ring()
+
+    @property
+    def starved(self):
+        """Whether it is waiting for descriptors or memory to come free."""
+        return self._resume_at is not None
+
+    def let_go(self):
+        """Make sure that the hub does not hold the listener, so that it may be closed."""
+        self.stop()
+        if self.in_own_thread():
+            self._watch.let_go()
+        elif self._watch.holds_descriptor:
+            self.ended.wait(PATIENCE)
+
+    def in_own_thread(self):
+        """Whether the caller runs in the OS thread of the loop."""
+        return self._watch.thread == native.get_ident()
+
+    def _wait(self, timeout):
+        if self._resume_at is not None:
+            pause = self._resume_at - monotonic()
+            if pause > 0:
+                self._watch.wait(None, pause if timeout is None else min(pause, timeout))
+                self._raise_interruption()
+                return False
+            self._resume_at = None
+        fd = self._fd if self._server._has_room() else None
+        readable = self._watch.wait(fd, timeout)
+        self._raise_interruption()
+        return readable
+
+    def _raise_interruption(self):
+        if self._interruption is not None:
+            raise self._interruption
+
+    def _take(self, most):
+        taken = 0
+        while taken < most and not self._stopping and self._server._has_room():
+            try:
+                request, client_address = self._server.get_request()
+            except BlockingIOError:
+                break  # another process was faster, or that was the last
+            except Exception as error:
+                self._get_request_failed(error)
+                return taken
+            taken += 1
+            self._backoff.success()
+            self._server._dispatch(request, client_address)
+        if self._paused_since is not None:
+            events.emit(events.AcceptResumed, self._server, monotonic() - self._paused_since)
+            self._paused_since = None
+        return taken
+
+    def _get_request_failed(self, error):
+        if getattr(error, "errno", None) in GONE and not self._listener_is_open():
+            self._stopping = True
+            return
+        if not isinstance(error, OSError):
+            events.emit(events.AcceptFailed, self._server, error)
+        pause = self._backoff.pause_after(error)
+        if not pause:
+            return
+        if self._paused_since is None:
+            self._paused_since = monotonic()
+            events.emit(events.AcceptPaused, self._server, error)
+        if self._reserve is not None and error.errno in EXHAUSTED:
+            self._turn_all_away()
+        self._resume_at = monotonic() + pause
+
+    def _turn_all_away(self):
+        os.close(self._reserve)
+        while turn_away(self._listener):
+            pass
+        try:
+            self._reserve = os.open(os.devnull, os.O_RDONLY)
+        except OSError:
+            self._reserve = None  # somebody else was faster; from now on clients wait
+
+    def _listener_is_open(self):
+        try:
+            return self._server.fileno() == self._fd
+        except (OSError, ValueError, AttributeError):
+            return False

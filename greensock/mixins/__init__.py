@@ -1,0 +1,1 @@
+"""The concurrency models, a file each. They know no server class."""

@@ -1,0 +1,142 @@
+"""What all models have in common: hand a request to a worker, and know who is at work."""
+
+import socket
+import socketserver
+
+from gevent.hub import getcurrent
+
+from .. import events
+from ..net import native
+from ..net.accepting import accept, receive
+from ..net.crew import Crew
+from ..serving import Serving
+
+# Seconds that handlers get to end by themselves once their connection has been shut.
+GRACE = 1.0
+
+
+class ModelMixIn(Serving):
+    """The base of the mixins: put one before a server class, greensock's or the stdlib's."""
+
+    block_on_close = True
+    daemon_threads = False
+
+    _crew = None
+
+    def server_close(self):
+        """Close the server, then wait for running handlers; see IGreenServer.
+
+        With ``block_on_close`` false or ``daemon_threads`` true it does not wait.
+        """
+        # Handlers of datagrams answer through the server's own socket.
+        if getattr(self, "socket_type", None) == socket.SOCK_DGRAM:
+            self._let_go()
+            self._finish_crew()
+            super().server_close()
+        else:
+            super().server_close()
+            self._finish_crew()
+
+    def _finish_crew(self):
+        if self.block_on_close and not self.daemon_threads:
+            self._wait_or_cut()
+
+    def _wait_or_cut(self):
+        if self._await_crew(self.drain_timeout):
+            return
+        for job in self._others():
+            if not job.was_cut:
+                job.was_cut = True
+                events.emit(events.ConnectionCut, self, job.client_address)
+                self._cut(job)
+        if not self._await_crew(GRACE):
+            for job in self._others():
+                self._kill(job)
+            self._await_crew(GRACE)
+
+    def _others(self):
+        me = self._me()
+        return [job for job in self._crew if job.worker != me]
+
+    def _await_crew(self, timeout):
+        """Wait until no worker but the caller is left; False if ``timeout`` came first."""
+        return self._crew is None or self._crew.wait(timeout, besides=self._me())
+
+    def _cut(self, job):
+        """Take its connection away from a worker, who then ends in order."""
+        job.shut()
+
+    def _kill(self, job):
+        """End a worker that did not notice."""
+
+    def _enter(self, job):
+        """Make the request what its worker needs; False if its peer failed the TLS handshake."""
+        try:
+            request = job.request = self._settled(job.request)
+        except BaseException:
+            self.close_request(job.request)
+            raise
+        try:
+            job.request = self._under_tls(request)
+        except OSError as error:
+            events.emit(events.HandshakeFailed, self, job.client_address, error)
+            return False
+        return True
+
+    def _join_crew(self, job):
+        with _joining:
+            if self._crew is None:
+                self._crew = Crew()
+        self._crew.add(job)
+
+    def _leave_crew(self, job):
+        self._crew.remove(job)
+        loop = self._loop
+        if loop is not None and loop.starved:
+            loop.room_was_made()
+
+    def _me(self):
+        """What a worker of this model would be known by, were it the caller."""
+        return getcurrent()
+
+    def _is_at_work(self):
+        return self._crew is not None and self._crew.includes(self._me())
+
+    # Over a server of the standard library, what it has not overridden is replaced by what
+    # greensock's servers do.
+
+    def get_request(self):
+        """Get the request and the client's address, without waiting for them."""
+        inherited = super().get_request
+        if inherited.__func__ is socketserver.TCPServer.get_request:
+            return accept(self.socket)
+        if inherited.__func__ is socketserver.UDPServer.get_request:
+            data, client_address, truncated = receive(self.socket, self.max_packet_size)
+            if truncated:
+                events.emit(events.DatagramTruncated, self, client_address, len(data))
+            return (data, self.socket), client_address
+        return inherited()
+
+    def handle_error(self, request, client_address):
+        """Report what a handler raised; called inside the active ``except``."""
+        inherited = super().handle_error
+        if inherited.__func__ is socketserver.BaseServer.handle_error:
+            self._report_active(client_address)
+        else:
+            inherited(request, client_address)
+
+    def process_request_thread(self, request, client_address):
+        """Finish one request in its worker, whatever its handler raises."""
+        inherited = getattr(super(), "process_request_thread", None)
+        if inherited is not None:
+            inherited(request, client_address)
+            return
+        try:
+            self.finish_request(request, client_address)
+        except Exception:
+            self.handle_error(request, client_address)
+        finally:
+            self.shutdown_request(request)
+
+
+_joining = native.make_rlock()

@@ -1,0 +1,124 @@
+"""A process for every request."""
+
+import os
+import signal
+from time import monotonic
+
+from zope.interface import implementer
+
+from ..interfaces import IConcurrencyModel
+from ..net.children import Sentries, fork_child
+from ..net.crew import Job
+from ..net.listeners import close_all_in_child
+from .outside import OutsideMixIn
+
+
+@implementer(IConcurrencyModel)
+class ForkingMixIn(OutsideMixIn):
+    """Mix in before a server class to handle each request in a child process of its own.
+
+    A child starts clean: none of this process's greenlets, timers and signal handlers run in
+    it, and it holds no listener. At most ``max_children`` live at a time; further clients wait
+    in the backlog. Children are reaped as they end, each by its pid.
+    """
+
+    model = "fork"
+    timeout = 300
+    max_children = 40
+    active_children = None
+
+    _sentries = None
+
+    def process_request(self, request, client_address):
+        """Fork a child that finishes the request. OSError if there can be none."""
+        child = fork_child(lambda: self._live(Job(request, client_address)))
+        if self.active_children is None:
+            self.active_children = set()
+        self.active_children.add(child.pid)
+        job = Job(None, client_address, child)
+        self._join_crew(job)
+        self._post_sentry(job)
+        self.close_request(request)
+
+    def collect_children(self, *, blocking=False):
+        """Reap the children that have ended; with ``blocking``, wait for all of them."""
+        self._collect(None if blocking else 0)
+
+    def handle_timeout(self):
+        """Called when no request came in time: reap what has ended."""
+        self.collect_children()
+
+    def _collect(self, timeout):
+        """Reap children for at most ``timeout`` seconds; whether none is left."""
+        if self._crew is None:
+            return True
+        if self._sentries is not None:
+            return self._crew.wait(timeout)  # they are reaped on the loop's hub
+        ends = None if timeout is None else monotonic() + timeout
+        for job in self._crew:
+            left = None if ends is None else max(0.0, ends - monotonic())
+            if job.worker.wait(left):
+                self._child_ended(job)
+        return not self._crew
+
+    def _live(self, job):
+        """All of a child's life, and the status it exits with."""
+        close_all_in_child()
+        for sibling in self._crew or ():
+            os.close(sibling.worker.sentinel)
+        try:
+            if not self._enter(job):
+                return 1
+            try:
+                self.finish_request(job.request, job.client_address)
+                return 0
+            except Exception:
+                self.handle_error(job.request, job.client_address)
+            finally:
+                self.shutdown_request(job.request)
+        except BaseException as error:
+            self._report(job.client_address, error)
+        return 1
+
+    def _child_ended(self, job):
+        try:
+            self.active_children.remove(job.worker.pid)
+        except KeyError:
+            return  # another thread was faster
+        job.worker.reap()
+        self._leave_crew(job)
+        loop = self._loop
+        if loop is not None:
+            loop.room_was_made()
+
+    def _post_sentry(self, job):
+        if self._sentries is not None:
+            self._sentries.post(job.worker, lambda: self._child_ended(job))
+
+    def _loop_opened(self, loop):
+        self.collect_children()
+        self._sentries = Sentries(loop.hub)
+        for job in self._crew or ():
+            self._post_sentry(job)
+
+    def _loop_closing(self, loop):
+        sentries, self._sentries = self._sentries, None
+        sentries.close()
+
+    def _has_room(self):
+        return self.active_children is None or len(self.active_children) < self.max_children
+
+    def _finish_crew(self):
+        loop = self._loop
+        if loop is not None and not loop.in_own_thread():
+            loop.ended.wait()  # until then its hub reaps, afterwards nobody would
+        super()._finish_crew()
+
+    def _await_crew(self, timeout):
+        return self._collect(timeout)
+
+    def _cut(self, job):
+        job.worker.signal(signal.SIGTERM)
+
+    def _kill(self, job):
+        job.worker.signal(signal.SIGKILL)

@@ -1,0 +1,62 @@
+"""A greenlet for every request."""
+
+import gevent
+from gevent.hub import GreenletExit
+from zope.interface import implementer
+
+from ..interfaces import IConcurrencyModel
+from ..net.crew import Job
+from ..net.hubs import in_main_thread
+from .base import ModelMixIn
+
+
+@implementer(IConcurrencyModel)
+class GreenletMixIn(ModelMixIn):
+    """Mix in before a server class to handle each request in a greenlet of its own.
+
+    All of them run in the thread that called ``serve_forever``, interleaved wherever one waits.
+    Tens of thousands are no burden, but one that computes, or blocks in a call that is not
+    cooperative, keeps all others waiting.
+    """
+
+    model = "greenlet"
+
+    _requests_per_turn = 64
+
+    def process_request(self, request, client_address):
+        """Start a greenlet that finishes the request."""
+        job = Job(request, client_address)
+        job.worker = gevent.spawn_raw(self._run, job)
+        self._join_crew(job)
+
+    def _run(self, job):
+        try:
+            if self._enter(job):
+                self.process_request_thread(job.request, job.client_address)
+        except KeyboardInterrupt as error:
+            if in_main_thread():
+                self._interrupt(error)
+            else:
+                self._report(job.client_address, error)
+        except BaseException as error:
+            if not job.was_cut:
+                self._report(job.client_address, error)
+        finally:
+            self._leave_crew(job)
+
+    def _interrupt(self, error):
+        """A Ctrl-C landed in a handler: end ``serve_forever``, or else the program's main part."""
+        loop = self._loop
+        if loop is None:
+            raise error
+        loop.interrupt(error)
+
+    def _receive(self, request):
+        return self._settled(request)
+
+    def _kill(self, job):
+        # The greenlet's own hub has to do it, which may be another thread's.
+        job.worker.parent.loop.run_callback_threadsafe(job.worker.throw, GreenletExit)
+
+    def _linger(self):
+        self._wait_or_cut()

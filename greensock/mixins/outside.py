@@ -1,0 +1,32 @@
+"""What threads and processes have in common: their workers run on no hub of the accept loop's."""
+
+from ..net import handover, native
+from ..toolbox import between_threads
+from .base import ModelMixIn
+
+
+class OutsideMixIn(ModelMixIn):
+    """A model whose workers are not greenlets of the serving thread."""
+
+    @property
+    def toolbox(self):
+        """The tools that are right in a worker, which differ under monkey patching."""
+        return between_threads()
+
+    def _receive(self, request):
+        """Make it portable; the worker will make it what it needs."""
+        if isinstance(request, tuple):
+            if type(self.socket) is native.Socket:
+                return request
+            return self._with_view(request, handover.blocking_view)
+        if request is getattr(self, "socket", None):
+            return request
+        return handover.portable(request)
+
+    def _settled(self, request):
+        if isinstance(request, tuple) or request is getattr(self, "socket", None):
+            return request
+        return handover.cooperative(request) if native.is_patched() else handover.blocking(request)
+
+    def _shares_socket_with_handlers(self):
+        return False

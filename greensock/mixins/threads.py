@@ -1,0 +1,59 @@
+"""An OS thread for every request."""
+
+from zope.interface import implementer
+
+from ..interfaces import IConcurrencyModel
+from ..net import native
+from ..net.crew import Job
+from ..net.threads import start_thread
+from .outside import OutsideMixIn
+
+
+class _Threads(list):
+    """The threads at work, in the shape the standard library's ``server_close`` knows."""
+
+    def join(self):
+        """Do nothing: they were waited for already, or need not be."""
+
+
+@implementer(IConcurrencyModel)
+class ThreadingMixIn(OutsideMixIn):
+    """Mix in before a server class to handle each request in an OS thread of its own.
+
+    The threads are real under monkey patching, too; handlers then have a hub of their own.
+    With ``daemon_threads`` the interpreter may exit while handlers run, and ``server_close``
+    does not wait for them.
+    """
+
+    model = "thread"
+
+    _requests_per_turn = 16
+
+    def process_request(self, request, client_address):
+        """Start a thread that finishes the request. RuntimeError if there can be none."""
+        job = Job(request, client_address)
+        self._join_crew(job)
+        try:
+            start_thread(
+                lambda: self._run(job),
+                shown_as=self.process_request_thread,
+                daemon=self.daemon_threads,
+            )
+        except BaseException:
+            self._leave_crew(job)
+            raise
+
+    @property
+    def _threads(self):
+        return _Threads(self._crew or ())
+
+    def _run(self, job):
+        job.worker = native.get_ident()
+        try:
+            if self._enter(job):
+                self.process_request_thread(job.request, job.client_address)
+        finally:
+            self._leave_crew(job)
+
+    def _me(self):
+        return native.get_ident()

@@ -1,0 +1,1 @@
+"""The machinery under the servers: it knows sockets, hubs, threads and processes, no server."""

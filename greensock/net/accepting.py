@@ -1,0 +1,38 @@
+"""Taking what waits at a listener, without ever waiting for it."""
+
+import socket
+
+from . import native
+from .handover import raw
+
+
+def accept(listener):
+    """The next connection, as a plain socket, and its peer's address.
+
+    Of a TLS listener too the connection comes plain: its handshake would keep all others
+    waiting. BlockingIOError if there is none and the descriptor is in non-blocking mode.
+    """
+    inner = raw(listener)
+    fd, address = inner._accept()
+    return native.Socket(inner.family, inner.type, inner.proto, fileno=fd), address
+
+
+def receive(sock, limit):
+    """The next datagram, its sender's address and whether it was longer than ``limit`` bytes.
+
+    BlockingIOError if there is none. A longer datagram comes cut to ``limit`` bytes.
+    """
+    data, address = raw(sock).recvfrom(limit + 1, socket.MSG_DONTWAIT)
+    if len(data) > limit:
+        return data[:limit], address, True
+    return data, address, False
+
+
+def turn_away(listener):
+    """Accept one connection only to close it; whether there was one."""
+    try:
+        fd, _ = raw(listener)._accept()
+    except OSError:
+        return False
+    socket.close(fd)
+    return True

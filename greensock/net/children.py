@@ -1,0 +1,143 @@
+"""Child processes that are clean, and reaped one by one.
+
+Each child has a sentinel: a descriptor that becomes readable when the child has ended, which a
+hub can watch and any thread can poll. Children are waited for by pid, so that nobody else's
+child loses its exit status.
+"""
+
+import os
+import select
+import signal
+import sys
+
+from gevent._hub_local import get_hub_if_exists
+from gevent.select import select as green_select
+
+from . import native
+from .hubs import start_afresh_in_child
+
+_HAS_PIDFD = hasattr(os, "pidfd_open")
+
+
+class Child:
+    """A forked process."""
+
+    __slots__ = ("pid", "sentinel")
+
+    def __init__(self, pid, sentinel):
+        self.pid = pid
+        self.sentinel = sentinel
+
+    def wait(self, timeout=None):
+        """Wait until it has ended, at most ``timeout`` seconds; return whether it has.
+
+        Where there is a hub, only the greenlet waits.
+        """
+        if timeout == 0 or get_hub_if_exists() is None:
+            ready = native.poll()
+            ready.register(self.sentinel, select.POLLIN)
+            return bool(ready.poll(None if timeout is None else timeout * 1000))
+        return bool(green_select([self.sentinel], [], [], timeout)[0])
+
+    def reap(self):
+        """Free what the system keeps of it. To be called once, when it has ended."""
+        os.close(self.sentinel)
+        try:
+            native.waitpid(self.pid, 0)
+        except ChildProcessError:
+            pass  # somebody waited for any child, and got this one
+
+    def signal(self, number):
+        """Send it a signal. Until it is reaped its pid is nobody else's."""
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            pass
+
+
+class Sentries:
+    """Watchers on one hub that tell when children end."""
+
+    def __init__(self, hub):
+        self._loop = hub.loop
+        self._watchers = {}
+
+    def post(self, child, ended):
+        """Have ``ended()`` called on the hub, which must not block, once ``child`` has ended."""
+        watcher = self._watchers[child.pid] = self._loop.io(child.sentinel, 1)
+        watcher.start(self._report, child.pid, ended)
+
+    def close(self):
+        """Stop watching."""
+        for pid in list(self._watchers):
+            self._dismiss(pid)
+
+    def _report(self, pid, ended):
+        self._dismiss(pid)
+        ended()
+
+    def _dismiss(self, pid):
+        watcher = self._watchers.pop(pid)
+        watcher.stop()
+        watcher.close()
+
+
+def fork_child(body):
+    """Fork a child that runs ``body()`` and exits with the status it returns, or 1.
+
+    The child has none of this process's greenlets, timers, watchers and signal handlers, and
+    leaves with ``os._exit`` once its standard streams are flushed. OSError if the system
+    refuses a process or a descriptor; then there is no child.
+    """
+    _flush_standard_streams()  # what is buffered here would be written by both
+    ours, theirs = _make_sentinel()
+    # No signal may arrive before the child has made its own arrangements: the loop's C handler
+    # would report it through a descriptor that is still shared.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = native.fork()
+    except BaseException:
+        _unblock(mask)
+        os.close(ours)
+        if theirs is not None:
+            os.close(theirs)
+        raise
+    if pid == 0:
+        _live(body, mask)
+    _unblock(mask)
+    if theirs is not None:
+        os.close(theirs)
+        return Child(pid, ours)
+    os.close(ours)
+    return Child(pid, os.pidfd_open(pid))
+
+
+def _make_sentinel():
+    # With pidfds, the descriptor is only reserved here, so that running out of them is found
+    # out while there is no child yet.
+    if _HAS_PIDFD:
+        return os.open(os.devnull, os.O_RDONLY), None
+    return os.pipe()
+
+
+def _unblock(mask):
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _live(body, mask):
+    status = 1
+    try:
+        start_afresh_in_child()
+        _unblock(mask)
+        status = body()
+        _flush_standard_streams()
+    finally:
+        os._exit(status)
+
+
+def _flush_standard_streams():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass  # there is none, its reader has gone, or it is closed

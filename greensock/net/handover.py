@@ -1,0 +1,109 @@
+"""A connection crosses from the accept loop to the worker that serves it.
+
+A gevent socket belongs to one hub and an SSL socket to the descriptor it was made for, so what
+crosses is the descriptor in a plain socket; the worker makes of it what suits the place it runs
+in. Only sockets that nobody wrapped yet are touched: what an application's own ``get_request``
+made of a connection is left as it is.
+"""
+
+import _socket
+import gevent.socket
+import gevent.ssl
+from gevent import get_hub
+
+from . import native
+from .bounded import BoundedSocket, BoundedSSLSocket
+
+
+def cooperative(sock):
+    """The connection as a gevent socket on this thread's hub; ``sock`` is used up."""
+    if type(sock) is not native.Socket:
+        return sock
+    return _rebuilt(gevent.socket.socket, sock)
+
+
+def blocking(sock):
+    """The connection as a blocking socket for an OS thread; ``sock`` is used up."""
+    if type(sock) is not native.Socket:
+        return sock
+    bounded = _rebuilt(BoundedSocket, sock)
+    bounded.settimeout(bounded.gettimeout())  # the descriptor may still be in non-blocking mode
+    return bounded
+
+
+def portable(sock):
+    """The connection as a plain socket that another thread or process may take over."""
+    if type(sock) is not gevent.socket.socket:
+        return sock
+    return _rebuilt(native.Socket, sock)
+
+
+def _rebuilt(kind, sock):
+    timeout = sock.gettimeout()
+    family, type_, proto = sock.family, sock.type, sock.proto
+    rebuilt = kind(family, type_, proto, fileno=sock.detach())
+    if timeout is not None:
+        rebuilt.settimeout(timeout)
+    return rebuilt
+
+
+class View:
+    """A second socket object for a server's datagram socket, for its handlers to send with.
+
+    ``socket`` shares the descriptor and must not outlive ``of``: call ``drop`` before that one
+    is closed.
+    """
+
+    def __init__(self, of, kind):
+        self._of = of
+        self.socket = kind(of.family, of.type, of.proto, fileno=of.fileno())
+
+    def suits(self, sock):
+        """Whether it is a view of ``sock`` that this thread can use."""
+        hub = getattr(self.socket, "hub", None)
+        return self._of is sock and hub in (None, get_hub())
+
+    def drop(self):
+        self.socket.detach()
+
+
+def cooperative_view(sock):
+    """A View whose sends let the other greenlets of this thread's hub run."""
+    return View(sock, gevent.socket.socket)
+
+
+def blocking_view(sock):
+    """A View for OS threads."""
+    view = View(sock, native.Socket)
+    view.socket.setblocking(True)
+    return view
+
+
+def is_tls(sock) -> bool:
+    """Whether ``sock`` speaks TLS, in the standard library's manner or in gevent's."""
+    return isinstance(sock, (native.SSLSocket, gevent.ssl.SSLSocket))
+
+
+def under_tls(sock, listener):
+    """``sock`` with TLS as ``listener`` would have wrapped it, the handshake made.
+
+    ``sock`` is used up; if the handshake fails it is closed and the OSError goes on.
+    """
+    options = {
+        "server_side": True,
+        "do_handshake_on_connect": listener.do_handshake_on_connect,
+        "suppress_ragged_eofs": listener.suppress_ragged_eofs,
+    }
+    try:
+        if isinstance(sock, gevent.socket.socket):
+            return gevent.ssl.SSLSocket(sock, _context=listener.context, **options)
+        return BoundedSSLSocket._create(sock, context=listener.context, **options)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def raw(sock):
+    """The C socket inside, whose methods know no hub and no TLS; None if it is no socket."""
+    sock = getattr(sock, "_sock", sock)
+    return sock if isinstance(sock, _socket.socket) else None

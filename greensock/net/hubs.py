@@ -1,0 +1,92 @@
+"""Hubs come and go cleanly: with the thread that needed one, and with a fork.
+
+A thread that touched gevent owns a hub: two descriptors and 24 KiB that nobody else frees. A
+forked child inherits its parent's hub with every greenlet, timer and watcher on it, and would
+run them all the first time it waits for something.
+"""
+
+import os
+import signal
+from contextlib import contextmanager
+
+from gevent._hub_local import get_hub, get_hub_if_exists, set_hub, set_loop
+from gevent.hub import MAIN_THREAD_IDENT, GreenletExit, Hub, getcurrent
+
+from . import native
+
+_main_ident = MAIN_THREAD_IDENT
+
+# The forked child keeps its parent's hub referenced for ever: freeing it would run greenlets'
+# finally clauses and watchers' destructors against a loop that is gone.
+_parents_hubs = []
+
+# A fault handler may own these, and resetting them would disarm it.
+_FAULTS = {signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL}
+_UNCATCHABLE = {signal.SIGKILL, signal.SIGSTOP}
+
+
+def _note_main_thread():
+    global _main_ident
+    _main_ident = native.get_ident()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_main_thread)
+
+
+def in_main_thread() -> bool:
+    """Whether the caller runs in the process's main OS thread."""
+    return native.get_ident() == _main_ident
+
+
+def is_bottom(greenlet) -> bool:
+    """Whether ``greenlet`` is its thread's main one, after which nobody turns the hub."""
+    return greenlet.parent is None
+
+
+def discard_hub() -> None:
+    """Free this thread's hub, if it has one, with everything on it."""
+    hub = get_hub_if_exists()
+    if hub is not None:
+        hub.destroy(destroy_loop=True)
+        if not hub.dead:
+            hub.throw(GreenletExit)
+
+
+@contextmanager
+def borrowed_hub():
+    """This thread's hub; one that had to be made for a passing thread is freed again.
+
+    The main thread keeps its hub, and so does a thread whose caller is a greenlet among others.
+    """
+    passing = get_hub_if_exists() is None and not in_main_thread() and is_bottom(getcurrent())
+    try:
+        yield get_hub()
+    finally:
+        if passing:
+            discard_hub()
+
+
+def start_afresh_in_child() -> None:
+    """Give a forked child a hub of its own and the signal dispositions a new program has.
+
+    To be called first thing in the child. As after exec(2), ignored signals stay ignored and
+    others get their default action; SIGINT raises KeyboardInterrupt again. The calling greenlet
+    must not return afterwards, because it would return into the parent's hub: end it with
+    ``os._exit``.
+    """
+    hub = get_hub_if_exists()
+    if hub is not None:
+        _parents_hubs.append((hub, hub.loop))
+        loop = hub.loop
+        loop.reinit()
+        set_hub(None)
+        set_loop(None)
+        loop.destroy()
+    for number in signal.valid_signals() - _FAULTS - _UNCATCHABLE:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            native.set_signal_handler(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        native.set_signal_handler(signal.SIGINT, signal.default_int_handler)
+    if hub is not None:
+        set_hub(Hub(default=True))

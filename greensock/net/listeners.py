@@ -1,0 +1,130 @@
+"""Making the socket a server waits on: opened, or adopted from whoever opened it."""
+
+import os
+import socket
+import stat
+from weakref import WeakSet
+
+from . import native
+from .handover import portable, raw
+
+# Every listening socket known here: one that stayed open in a forked child would keep its
+# address in use, and clients waiting in its backlog.
+_listening = WeakSet()
+
+
+def note_listening(sock) -> None:
+    """Have ``sock`` closed in children forked later."""
+    _listening.add(sock)
+
+
+def close_all_in_child() -> None:
+    """Close every listener that was noted, past any hub they may belong to."""
+    for listener in _listening:
+        inner = raw(listener)
+        if inner is not None:
+            inner.close()
+
+
+def family_of(address, family):
+    """``family``, or AF_INET6 if it is AF_INET and ``address`` is an IPv6 literal."""
+    if family == socket.AF_INET and isinstance(address, tuple) and address:
+        if isinstance(address[0], str) and ":" in address[0]:
+            return socket.AF_INET6
+    return family
+
+
+def is_open_socket(address) -> bool:
+    """Whether ``address`` is not a place to bind to but a descriptor or a socket to adopt."""
+    return isinstance(address, int) or hasattr(address, "getsockname")
+
+
+def adopt(source, socket_type):
+    """A socket somebody else opened (a descriptor, or a socket object) for a server to wait on.
+
+    It belongs to the server from here on. ValueError if it is not a socket of ``socket_type``;
+    then it still belongs to the caller.
+    """
+    wanted = socket.SocketKind(socket_type).name
+    if isinstance(source, int):
+        try:
+            adopted = native.Socket(fileno=source)
+        except OSError as error:
+            raise ValueError(
+                f"descriptor {source} is not an open socket ({error}); "
+                f"pass the descriptor of a {wanted} socket"
+            ) from None
+    else:
+        adopted = portable(source)
+    if adopted.type != socket_type:
+        kind = socket.SocketKind(adopted.type).name
+        if isinstance(source, int):
+            adopted.detach()
+        raise ValueError(
+            f"{source!r} is a {kind} socket; this server waits on a {wanted} socket"
+        )
+    return adopted
+
+
+def accepts_connections(sock) -> bool:
+    """Whether ``listen`` was called on it: then accept is what to do when it is readable."""
+    try:
+        return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except (OSError, AttributeError):
+        return False
+
+
+class UnixPath:
+    """A path in the file system that a socket of this process is bound to."""
+
+    def __init__(self, path):
+        self._path = path
+        self._identity = self._identify()
+        self._process = os.getpid()
+
+    @classmethod
+    def bind(cls, sock, path):
+        """Bind ``sock`` to ``path``, replacing a socket there that nobody answers on.
+
+        None for an abstract address, which leaves nothing behind. OSError (EADDRINUSE) if the
+        path is in use, or is no socket.
+        """
+        try:
+            sock.bind(path)
+        except OSError:
+            if not _is_stale(sock, path):
+                raise
+            os.unlink(path)
+            sock.bind(path)
+        bound = sock.getsockname()
+        return cls(os.path.abspath(bound)) if isinstance(bound, str) and bound else None
+
+    def remove(self):
+        """Remove the path, if it is still what this very process bound."""
+        if os.getpid() == self._process and self._identity == self._identify():
+            os.unlink(self._path)
+
+    def _identify(self):
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+
+def _is_stale(sock, path):
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return False
+    except OSError:
+        return False
+    probe = native.Socket(sock.family, sock.type)
+    with probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return False

@@ -1,0 +1,29 @@
+"""What the operating system offers, whatever ``gevent.monkey`` has made of the modules.
+
+Everything here is the original, whether patching happens before or after the import.
+"""
+
+import os
+
+from gevent.monkey import get_original, is_module_patched
+
+Socket = get_original("socket", "socket")
+SSLSocket = get_original("ssl", "SSLSocket")
+allocate_lock = get_original("_thread", "allocate_lock")
+get_ident = get_original("_thread", "get_ident")
+start_new_thread = get_original("_thread", "start_new_thread")
+sleep = get_original("time", "sleep")
+poll = get_original("select", "poll")
+fork = get_original("os", "fork") if hasattr(os, "fork") else None
+waitpid = get_original("os", "waitpid") if hasattr(os, "waitpid") else None
+set_signal_handler = get_original("signal", "signal")
+
+
+def make_rlock():
+    """A lock its own OS thread may take again, as a signal handler does."""
+    return get_original("_thread", "RLock")()
+
+
+def is_patched() -> bool:
+    """Whether sockets of this process are cooperative, so that handlers may spawn greenlets."""
+    return is_module_patched("socket")

@@ -1,0 +1,88 @@
+"""OS threads, real ones even where ``threading.Thread`` has been patched to start greenlets.
+
+They free the hub that gevent may have made for them: the code they run need not know.
+"""
+
+import _thread
+import atexit
+import sys
+import threading
+
+from . import native
+from .hubs import discard_hub
+from .waking import Condition
+
+
+def start_thread(body, *, shown_as, daemon):
+    """Run ``body()`` in a new OS thread; RuntimeError if the system refuses one.
+
+    ``shown_as`` is the function the thread's name speaks of. In a plain process the code sees a
+    ``threading.Thread`` as its current thread; in a patched one there can be none, so it sees a
+    dummy of the same name.
+    """
+    if native.start_new_thread is _thread.start_new_thread:
+        _Thread(body, shown_as, daemon).start()
+    else:
+        _start_under_patching(body, shown_as, daemon)
+
+
+class _Thread(threading.Thread):
+    def __init__(self, body, shown_as, daemon):
+        super().__init__(target=shown_as, daemon=daemon)
+        self._body = body
+
+    def run(self):
+        try:
+            self._body()
+        finally:
+            del self._body
+            discard_hub()
+
+
+class _Shown:
+    """What ``threading.excepthook`` wants to know of a thread."""
+
+    def __init__(self, name):
+        self.name = name
+        self.ident = native.get_ident()
+
+
+# The interpreter waits for threads of its own that are not daemons; for these we do.
+_awaited = 0
+_none_awaited = Condition()
+
+
+def _start_under_patching(body, shown_as, daemon):
+    global _awaited
+    name = threading.Thread(target=shown_as).name  # never started: it knows the next name
+
+    def run():
+        global _awaited
+        threading.current_thread().name = name
+        try:
+            body()
+        except BaseException:
+            threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), _Shown(name))))
+        finally:
+            discard_hub()
+            if not daemon:
+                with _none_awaited:
+                    _awaited -= 1
+                    _none_awaited.notify_all()
+
+    if not daemon:
+        with _none_awaited:
+            _awaited += 1
+    try:
+        native.start_new_thread(run, ())
+    except BaseException:
+        if not daemon:
+            with _none_awaited:
+                _awaited -= 1
+        raise
+
+
+@atexit.register
+def _await_threads():
+    with _none_awaited:
+        _none_awaited.wait_for(lambda: not _awaited)

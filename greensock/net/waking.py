@@ -1,0 +1,141 @@
+"""Waiting that anyone can end: any thread, any greenlet of any hub, any signal handler.
+
+A thread that has a hub must not block in the kernel, because its other greenlets would stop; a
+thread without one should not get one just to wait. So whoever waits brings the sleep that suits
+it, and hands out nothing but a function that ends it.
+"""
+
+from collections import deque
+from time import monotonic
+
+from gevent._hub_local import get_hub_if_exists
+from gevent.hub import Waiter
+
+from . import deadlines, native
+
+
+class _NativeSleep:
+    """Blocks the OS thread."""
+
+    def __init__(self):
+        self._lock = native.allocate_lock()
+        self._lock.acquire()
+
+    def wake(self):
+        try:
+            self._lock.release()
+        except RuntimeError:
+            pass  # woken twice
+
+    def sleep(self, timeout):
+        self._lock.acquire(timeout=-1 if timeout is None else timeout)
+
+    def close(self):
+        pass
+
+
+class _GreenSleep:
+    """Lets the thread's other greenlets run."""
+
+    def __init__(self, hub):
+        self._hub = hub
+        self._waiter = Waiter(hub)
+        self._guard = native.make_rlock()
+        self._async = hub.loop.async_()
+        self._async.start(self._waiter.switch, None)
+
+    def wake(self):
+        # From another thread this may come when the sleeper has moved on.
+        with self._guard:
+            if self._async is not None:
+                self._async.send()
+
+    def sleep(self, timeout):
+        if timeout is None:
+            self._waiter.get()
+            return
+        # The loop's clock stands still while greenlets run; a timer must not be cut short by it.
+        timer = self._hub.loop.timer(timeout)
+        timer.start(self._waiter.switch, None, update=True)
+        try:
+            self._waiter.get()
+        finally:
+            timer.stop()
+            timer.close()
+
+    def close(self):
+        with self._guard:
+            self._async.stop()
+            self._async.close()
+            self._async = None
+
+
+def _make_sleep():
+    hub = get_hub_if_exists()
+    return _NativeSleep() if hub is None else _GreenSleep(hub)
+
+
+class Condition:
+    """A mutex and those who wait for what it protects; the shape of ``threading.Condition``.
+
+    The mutex is native and re-entrant: hold it for a few statements and never across a wait.
+    """
+
+    def __init__(self, mutex=None):
+        self._mutex = native.make_rlock() if mutex is None else mutex
+        self._sleeping = deque()
+        self.acquire = self._mutex.acquire
+        self.release = self._mutex.release
+
+    def __enter__(self):
+        return self._mutex.__enter__()
+
+    def __exit__(self, *args):
+        return self._mutex.__exit__(*args)
+
+    def wait(self, timeout=None):
+        """Give the mutex up, sleep until notified, take it again; False if time ran out."""
+        sleep = _make_sleep()
+        self._sleeping.append(sleep)
+        # Every level, because a signal handler may wait for what it has interrupted.
+        held = self._mutex._release_save()
+        try:
+            sleep.sleep(deadlines.nearest(timeout))
+        except BaseException:
+            self._mutex._acquire_restore(held)
+            if self._leave(sleep):
+                self.notify()  # whoever was interrupted cannot use it
+            raise
+        self._mutex._acquire_restore(held)
+        notified = self._leave(sleep)
+        if not notified:
+            deadlines.check()
+        return notified
+
+    def _leave(self, sleep):
+        sleep.close()
+        try:
+            self._sleeping.remove(sleep)
+        except ValueError:
+            return True
+        return False
+
+    def wait_for(self, predicate, timeout=None):
+        """Wait until ``predicate()`` is true; return its last value."""
+        ends = None if timeout is None else monotonic() + timeout
+        while not (result := predicate()):
+            left = None if ends is None else ends - monotonic()
+            if left is not None and left <= 0:
+                break
+            self.wait(left)
+        return result
+
+    def notify(self, n=1):
+        """Wake ``n`` of those who wait, the longest waiting first."""
+        while n > 0 and self._sleeping:
+            self._sleeping.popleft().wake()
+            n -= 1
+
+    def notify_all(self):
+        """Wake all who wait."""
+        self.notify(len(self._sleeping))

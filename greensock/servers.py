@@ -1,0 +1,149 @@
+"""The servers. Without a mixin, they handle one request at a time in the serving greenlet."""
+
+import os
+import socket
+import socketserver
+
+from zope.interface import implementer
+
+from . import events
+from .interfaces import IDatagramServer, IGreenServer, IStreamServer
+from .net import native
+from .net.accepting import accept, receive
+from .net.listeners import UnixPath, adopt, family_of, is_open_socket, note_listening
+from .serving import Serving
+
+
+@implementer(IGreenServer)
+class BaseServer(Serving, socketserver.BaseServer):
+    """A server without a socket; see IGreenServer.
+
+    A subclass brings ``fileno`` and ``get_request``: something to wait for, and to take.
+    """
+
+    def handle_error(self, request, client_address):
+        """Report what a handler raised; called inside the active ``except``.
+
+        Sends an IRequestFailed, which the ``greensock`` logger writes down. May be overridden.
+        """
+        self._report_active(client_address)
+
+
+@implementer(IStreamServer)
+class TCPServer(BaseServer, socketserver.TCPServer):
+    """A server of TCP connections.
+
+    ``server_address``: ``(host, port)``; port 0 lets the system choose. An IPv6 literal makes the
+    server an IPv6 one. A descriptor (int) or a socket that somebody else opened is adopted: it is
+    not bound again, and belongs to the server from then on.
+
+    ``RequestHandlerClass``: a handler class, or a function; see IRequestHandlerFactory.
+
+    ``bind_and_activate``: whether to bind and listen at once. Otherwise call ``server_bind()``
+    and ``server_activate()``.
+    """
+
+    # Linux caps it at net.core.somaxconn. A short queue makes clients of a burst wait a second.
+    request_queue_size = max(128, socket.SOMAXCONN)
+    allow_reuse_port = False
+    dual_stack: bool | None = None
+    """For IPv6: True to take IPv4 clients too, False not to, None for the system's default."""
+
+    _adopted = False
+    _unix_path = None
+
+    def __init__(self, server_address, RequestHandlerClass, bind_and_activate=True):
+        BaseServer.__init__(self, server_address, RequestHandlerClass)
+        if is_open_socket(server_address):
+            self.socket = adopt(server_address, self.socket_type)
+            self.address_family = self.socket.family
+            self._adopted = True
+        else:
+            self.address_family = family_of(server_address, self.address_family)
+            self.socket = native.Socket(self.address_family, self.socket_type)
+        if bind_and_activate:
+            try:
+                self.server_bind()
+                self.server_activate()
+            except BaseException:
+                self.server_close()
+                raise
+
+    def server_bind(self):
+        """Bind the socket as the class attributes say, and set ``server_address``."""
+        if not self._adopted:
+            self._set_options()
+            if self.address_family == getattr(socket, "AF_UNIX", None):
+                self._unix_path = UnixPath.bind(self.socket, self.server_address)
+            else:
+                self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+
+    def _set_options(self):
+        if self.allow_reuse_address:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Linux refuses it for other families since 6.12.9.
+        if self.allow_reuse_port and self.address_family in (socket.AF_INET, socket.AF_INET6):
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if self.dual_stack is not None and self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(
+                socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if self.dual_stack else 1
+            )
+
+    def server_activate(self):
+        """Listen."""
+        self.socket.listen(self.request_queue_size)
+        note_listening(self.socket)
+
+    def server_close(self):
+        """Stop serving, close the socket, and remove its path if it has one."""
+        super().server_close()
+        path, self._unix_path = self._unix_path, None
+        if path is not None:
+            path.remove()
+
+    def get_request(self):
+        """The next connection and its peer's address; see ISocketServer."""
+        return accept(self.socket)
+
+
+@implementer(IDatagramServer)
+class UDPServer(TCPServer, socketserver.UDPServer):
+    """A server of UDP datagrams; ``server_address`` and the rest as for TCPServer."""
+
+    # No UDP datagram is longer, so none is truncated.
+    max_packet_size = 65535
+
+    def get_request(self):
+        """The next datagram and its sender's address; see IDatagramServer."""
+        data, client_address, truncated = receive(self.socket, self.max_packet_size)
+        if truncated:
+            events.emit(events.DatagramTruncated, self, client_address, len(data))
+        return (data, self.socket), client_address
+
+    def server_activate(self):
+        """Do nothing: datagrams need no listen()."""
+
+    def shutdown_request(self, request):
+        """End the request; the socket stays open for the others."""
+        self.close_request(request)
+
+    def close_request(self, request):
+        """Do nothing: there is nothing to close."""
+
+
+if hasattr(socket, "AF_UNIX"):
+
+    class UnixStreamServer(TCPServer):
+        """A server of Unix stream connections; ``server_address`` is a path, str or bytes.
+
+        A socket at the path that nobody answers on any more is replaced. ``server_close``
+        removes the path, if it is still the one this process has bound.
+        """
+
+        address_family = socket.AF_UNIX
+
+    class UnixDatagramServer(UDPServer):
+        """A server of Unix datagrams; the path as for UnixStreamServer."""
+
+        address_family = socket.AF_UNIX

@@ -1,0 +1,231 @@
+"""What every greensock server and every model shares: serving, and being asked to stop.
+
+``Serving`` is inherited by the servers *and* by the mixins, so that a mixin brings the accept loop
+along to a server of the standard library. Everything it needs to keep has a default on the class,
+because a server's constructor may be anybody's and may fail half-way.
+"""
+
+import socket
+import socketserver
+import sys
+
+from gevent.hub import getcurrent
+
+from . import events
+from .errors import AlreadyServing
+from .factories import as_factory
+from .loop import Loop
+from .net import handover, native
+from .net.hubs import borrowed_hub, in_main_thread, is_bottom
+from .toolbox import GREEN
+
+_starting = native.make_rlock()
+
+
+class Serving:
+    """``serve_forever``, ``handle_request`` and ``shutdown`` on the hub of the calling thread."""
+
+    model = "inline"
+    toolbox = GREEN
+    drain_timeout = 30.0
+    overload = "backlog"
+
+    _loop = None
+    _was_served = False
+    _stop_on_start = False
+    _view = None
+    _requests_per_turn = 1
+
+    @property
+    def RequestHandlerClass(self):
+        """The factory that handles each request; adapted when it is assigned."""
+        return self._factory
+
+    @RequestHandlerClass.setter
+    def RequestHandlerClass(self, handler):
+        self._factory = as_factory(handler, self)
+
+    def serve_forever(self, poll_interval=0.5):
+        """Handle requests until ``shutdown()``; see IGreenServer.
+
+        ``poll_interval``: seconds within which an overridden ``service_actions`` is called
+        again. Nothing else waits for it.
+        """
+        with borrowed_hub() as hub:
+            loop = self._open_loop(hub)
+            try:
+                loop.run(poll_interval if self._is_overridden("service_actions") else None)
+            finally:
+                self._close_loop(loop)
+                self._leave_thread()
+
+    def handle_request(self):
+        """Wait for one request and process it.
+
+        Waits at most ``timeout`` seconds, or the socket's own timeout if that is shorter, and
+        then calls ``handle_timeout``.
+        """
+        limits = [self.timeout, getattr(self, "socket", None) and self.socket.gettimeout()]
+        limits = [limit for limit in limits if limit is not None]
+        with borrowed_hub() as hub:
+            loop = Loop(self, hub, serving=False)
+            alone = self._loop is None
+            if alone:
+                self._loop = loop
+            try:
+                self._loop_opened(loop)
+                taken = loop.run_once(min(limits, default=None))
+            finally:
+                if alone:
+                    self._loop = None
+                self._loop_closing(loop)
+                loop.close()
+                self._leave_thread()
+        if not taken:
+            return self.handle_timeout()
+
+    def shutdown(self):
+        """Make ``serve_forever`` return and wait until it has; see IGreenServer for where from."""
+        loop = self._loop
+        if loop is None and not self._was_served:
+            # serve_forever may be starting in another thread at this very moment. No lock: a
+            # signal handler may have interrupted whoever holds it.
+            self._stop_on_start = True
+            loop = self._loop
+            if loop is not None:
+                self._stop_on_start = False
+        if loop is None or not loop.serving:
+            return
+        loop.stop()
+        if getcurrent() in (loop.greenlet, loop.hub) or self._is_at_work():
+            return
+        loop.ended.wait()
+
+    def server_close(self):
+        """End the loop, then close what the server holds."""
+        self._let_go()
+        self._drop_view()
+        super().server_close()
+
+    def _let_go(self):
+        """End the loop, and see that its hub does not hold the socket any more."""
+        loop = self._loop
+        if loop is not None:
+            loop.let_go()
+
+    def _open_loop(self, hub):
+        with _starting:
+            if self._loop is not None:
+                raise AlreadyServing(
+                    f"{self!r} is being served already; call shutdown() and let that end first, "
+                    "or make a second server"
+                )
+            loop = self._loop = Loop(self, hub, serving=True)
+        self._was_served = True
+        if self._stop_on_start:
+            self._stop_on_start = False
+            loop.stop()
+        self._loop_opened(loop)
+        events.emit(events.ServerStarted, self)
+        return loop
+
+    def _close_loop(self, loop):
+        self._loop = None
+        self._loop_closing(loop)
+        loop.close()
+        events.emit(events.ServerStopped, self)
+
+    def _leave_thread(self):
+        # What runs on this thread's hub stops with the thread, unless that is the main one or
+        # its main greenlet is still elsewhere.
+        if is_bottom(getcurrent()) and not in_main_thread():
+            self._linger()
+            self._drop_view()
+
+    def _dispatch(self, request, client_address):
+        """See one request from ``get_request`` into the hands of ``process_request``."""
+        try:
+            request = self._receive(request)
+        except OSError as error:
+            events.emit(events.HandshakeFailed, self, client_address, error)
+            return
+        try:
+            if self.verify_request(request, client_address):
+                self.process_request(request, client_address)
+            else:
+                self.shutdown_request(request)
+        except Exception:
+            try:
+                self.handle_error(request, client_address)
+            finally:
+                self.shutdown_request(request)
+        except BaseException:
+            self.shutdown_request(request)
+            raise
+
+    def _report_active(self, client_address):
+        self._report(client_address, sys.exc_info()[1])
+
+    def _report(self, client_address, error):
+        events.emit(events.RequestFailed, self, client_address, error)
+
+    def _is_overridden(self, name):
+        """Whether the hook is something else than the standard library's default."""
+        stock = getattr(socketserver.BaseServer, name)
+        return getattr(getattr(self, name), "__func__", None) is not stock
+
+    # What a model does in its own way. A request arrives in the accept loop (_receive) and is
+    # entered by its worker (_enter); inline, the two are one place.
+
+    def _receive(self, request):
+        return self._under_tls(self._settled(request))
+
+    def _settled(self, request):
+        """The request as greenlets of this thread want it."""
+        if isinstance(request, tuple):
+            return self._with_view(request, handover.cooperative_view)
+        if request is getattr(self, "socket", None):
+            return request
+        return handover.cooperative(request)
+
+    def _with_view(self, request, make_view):
+        """A datagram with a socket its handler can use, instead of the listener."""
+        data, sock = request
+        if sock is not self.socket:
+            return request
+        if self._view is None or not self._view.suits(sock):
+            self._drop_view()
+            self._view = make_view(sock)
+        return data, self._view.socket
+
+    def _drop_view(self):
+        view, self._view = self._view, None
+        if view is not None:
+            view.drop()
+
+    def _under_tls(self, request):
+        listener = getattr(self, "socket", None)
+        if handover.is_tls(listener) and not handover.is_tls(request):
+            return handover.under_tls(request, listener)
+        return request
+
+    def _shares_socket_with_handlers(self):
+        """Whether handlers get a cooperative view of the server's own socket."""
+        return getattr(self, "socket_type", None) == socket.SOCK_DGRAM
+
+    def _has_room(self):
+        """Whether one more request may be taken; whoever makes room rings the loop."""
+        return True
+
+    def _is_at_work(self):
+        """Whether the caller is one of this server's handlers."""
+        return False
+
+    def _loop_opened(self, loop):
+        """The accept loop is about to run on the hub of this thread."""
+
+    def _loop_closing(self, loop):
+        """The accept loop has ended; its hub is still this thread's."""
+
+    def _linger(self):
+        """Let workers finish that would stop with this thread."""

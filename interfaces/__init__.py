@@ -1,0 +1,62 @@
+"""The contracts of greensock: what servers, handlers, models and tools promise.
+
+This package is the specification. It imports nothing but ``zope.interface``, so a library can
+declare that it honours a contract without pulling in the framework. Durations are seconds and
+sizes are bytes throughout; what ``None`` means is said where it is allowed.
+"""
+
+if __name__ == "interfaces":
+    raise ImportError(
+        "these contracts are one package, greensock.interfaces; importing the folder as "
+        "'interfaces' would make a second, different set: use 'import greensock.interfaces'"
+    )
+
+from .events import (
+    IAcceptFailed,
+    IAcceptPaused,
+    IAcceptResumed,
+    IConnectionCut,
+    IDatagramTruncated,
+    IHandshakeFailed,
+    IRequestFailed,
+    IServerEvent,
+    IServerStarted,
+    IServerStopped,
+)
+from .handlers import (
+    IDatagramRequestHandler,
+    IRequestHandler,
+    IRequestHandlerFactory,
+    IStreamRequestHandler,
+)
+from .models import IConcurrencyModel
+from .servers import IDatagramServer, IGreenServer, IServer, ISocketServer, IStreamServer
+from .toolbox import IEvent, ILock, IQueue, ITask, IToolbox
+
+__all__ = [
+    "IAcceptFailed",
+    "IAcceptPaused",
+    "IAcceptResumed",
+    "IConcurrencyModel",
+    "IConnectionCut",
+    "IDatagramRequestHandler",
+    "IDatagramServer",
+    "IDatagramTruncated",
+    "IEvent",
+    "IGreenServer",
+    "IHandshakeFailed",
+    "ILock",
+    "IQueue",
+    "IRequestFailed",
+    "IRequestHandler",
+    "IRequestHandlerFactory",
+    "IServer",
+    "IServerEvent",
+    "IServerStarted",
+    "IServerStopped",
+    "ISocketServer",
+    "IStreamRequestHandler",
+    "IStreamServer",
+    "ITask",
+    "IToolbox",
+]

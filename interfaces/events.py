@@ -1,0 +1,67 @@
+"""What a server says of itself, through ``zope.event``.
+
+An event is a small frozen object. It is built only when somebody listens for it. A subscriber
+runs where the event happened, so it should be quick; what it raises is reported and hurts
+nobody.
+"""
+
+from zope.interface import Attribute, Interface
+
+
+class IServerEvent(Interface):
+    """Something happened in a server."""
+
+    server = Attribute("The server it happened in.")
+
+
+class IServerStarted(IServerEvent):
+    """``serve_forever`` began to take requests."""
+
+
+class IServerStopped(IServerEvent):
+    """``serve_forever`` takes no more requests; handlers may still be at work."""
+
+
+class IRequestFailed(IServerEvent):
+    """A handler, or a hook on its way to the handler, raised."""
+
+    client_address = Attribute("The peer.")
+    error = Attribute("The exception, with its traceback.")
+
+
+class IHandshakeFailed(IServerEvent):
+    """A peer did not complete its TLS handshake. Its connection is closed."""
+
+    client_address = Attribute("The peer.")
+    error = Attribute("The exception.")
+
+
+class IAcceptFailed(IServerEvent):
+    """``get_request`` raised something that does not mean 'nothing there'. The loop goes on."""
+
+    error = Attribute("The exception.")
+
+
+class IAcceptPaused(IServerEvent):
+    """Accepting cannot go on for now; sent once for an episode, however long it lasts."""
+
+    error = Attribute("The OSError, such as EMFILE, or what made accepting fail over and over.")
+
+
+class IAcceptResumed(IServerEvent):
+    """The episode that IAcceptPaused announced is over."""
+
+    seconds = Attribute("How long it lasted.")
+
+
+class IDatagramTruncated(IServerEvent):
+    """A datagram was longer than ``max_packet_size``; the handler got its beginning."""
+
+    client_address = Attribute("The peer.")
+    kept = Attribute("Bytes the handler got.")
+
+
+class IConnectionCut(IServerEvent):
+    """A handler was still at work at the end of ``drain_timeout``; its connection was shut."""
+
+    client_address = Attribute("The peer.")

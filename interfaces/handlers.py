@@ -1,0 +1,76 @@
+"""What a request handler promises, and what ``request`` is.
+
+Under any model ``request`` has the socket API. For a stream server it is
+
+==========  ======================================  =========================================
+model       in a plain process                      in a monkey-patched process
+==========  ======================================  =========================================
+inline      a gevent socket                         a gevent socket
+greenlet    a gevent socket                         a gevent socket
+thread      a blocking ``socket.socket``            a gevent socket on the thread's own hub
+fork        a blocking ``socket.socket``            a gevent socket on the child's own hub
+==========  ======================================  =========================================
+
+and an ``SSLSocket`` of the same kind when the server's socket is TLS-wrapped; the handshake has
+been made by the worker then. Do not carry it into another thread.
+"""
+
+from zope.interface import Attribute, Interface
+
+
+class IRequestHandlerFactory(Interface):
+    """What a server calls for every request: a handler class, usually."""
+
+    def __call__(request, client_address, server):
+        """Handle one request from beginning to end, then return.
+
+        ``request``: the connected socket, or ``(data, socket)`` for a datagram.
+        ``client_address``: the peer, in the form its address family uses.
+        ``server``: the IServer. The return value is ignored. The server ends the request
+        afterwards; the factory need not close anything.
+        """
+
+
+class IRequestHandler(Interface):
+    """One request, handled by its constructor: ``setup``, ``handle``, ``finish``.
+
+    ``finish`` runs even when ``handle`` raised, but not when ``setup`` did.
+    """
+
+    request = Attribute("The request, as IRequestHandlerFactory gets it.")
+    client_address = Attribute("The peer's address.")
+    server = Attribute("The server.")
+    toolbox = Attribute("The IToolbox that is right under the server's model.")
+
+    def setup():
+        """Prepare. What it raises skips ``handle`` and ``finish``."""
+
+    def handle():
+        """Do the work. Overridden by every handler."""
+
+    def finish():
+        """Clean up. It does not end the connection: the server does that next."""
+
+
+class IStreamRequestHandler(IRequestHandler):
+    """A handler of one connection, with file objects for it."""
+
+    connection = Attribute("The connected socket; the same as ``request``.")
+    rfile = Attribute("A binary file to read from, buffered by ``rbufsize``.")
+    wfile = Attribute(
+        "A binary file to write to. Unbuffered (``wbufsize`` 0), ``write`` sends everything "
+        "and returns the number of bytes."
+    )
+    rbufsize = Attribute("Bytes of read buffer; -1 for the default size, 0 for none.")
+    wbufsize = Attribute("Bytes of write buffer; 0 sends at once.")
+    timeout = Attribute("Seconds one read or write may take; None for no limit.")
+    disable_nagle_algorithm = Attribute("Whether ``setup`` sets TCP_NODELAY.")
+
+
+class IDatagramRequestHandler(IRequestHandler):
+    """A handler of one datagram. ``finish`` sends what was written, even if it is nothing."""
+
+    packet = Attribute("The datagram, bytes.")
+    socket = Attribute("The server's socket, to send with.")
+    rfile = Attribute("The datagram as a binary file.")
+    wfile = Attribute("A binary file whose content ``finish`` sends as one datagram.")

@@ -1,0 +1,166 @@
+"""What a server promises.
+
+``IServer`` is what any server has, socket or not; ``ISocketServer`` adds the socket it waits on;
+``IStreamServer`` and ``IDatagramServer`` say what a request is. These four are what the standard
+library's ``socketserver`` classes keep as well. ``IGreenServer`` is what greensock adds.
+
+The hooks run in this order, the first group once, the second for every request::
+
+    server_bind, server_activate
+    get_request, verify_request, process_request, finish_request,
+        (the handler's setup, handle, finish), shutdown_request, close_request
+
+A handler that raises still has its ``finish`` run, then ``handle_error``, then
+``shutdown_request``. If ``verify_request`` says no, ``shutdown_request`` follows at once.
+"""
+
+from zope.interface import Attribute, Interface
+
+
+class IServer(Interface):
+    """Takes requests one after another and sees that each is handled."""
+
+    timeout = Attribute(
+        "Seconds ``handle_request`` waits before it calls ``handle_timeout``; None for no limit. "
+        "``serve_forever`` ignores it."
+    )
+    server_address = Attribute("Where the server listens, in the form its address family uses.")
+    RequestHandlerClass = Attribute("The IRequestHandlerFactory that handles each request.")
+
+    def serve_forever(poll_interval=0.5):
+        """Handle requests until ``shutdown()``.
+
+        ``poll_interval``: seconds within which ``service_actions`` is called again, even when
+        no request arrives. A server may be served again after it was shut down.
+        """
+
+    def shutdown():
+        """Make ``serve_forever`` return, and wait until it has."""
+
+    def handle_request():
+        """Wait for one request, at most ``timeout`` seconds, and process it."""
+
+    def service_actions():
+        """Called on every turn of ``serve_forever``; never once shutdown was seen."""
+
+    def handle_timeout():
+        """Called by ``handle_request`` when no request came in time."""
+
+    def verify_request(request, client_address):
+        """Return True to process the request, False to shut it down unhandled."""
+
+    def process_request(request, client_address):
+        """See that the request is finished and shut down, now or elsewhere.
+
+        This is the method a concurrency model replaces.
+        """
+
+    def finish_request(request, client_address):
+        """Call ``RequestHandlerClass(request, client_address, self)``."""
+
+    def handle_error(request, client_address):
+        """Called inside the active ``except`` when a handler raised an Exception.
+
+        A bare ``raise`` here re-raises what the handler raised. BaseExceptions that are not
+        Exceptions never come here.
+        """
+
+    def shutdown_request(request):
+        """End a request: say goodbye to the peer, then ``close_request``."""
+
+    def close_request(request):
+        """Free what the request holds."""
+
+    def server_activate():
+        """Called by the constructor once the server is bound."""
+
+    def server_close():
+        """Free what the server holds. A closed server handles no more requests."""
+
+    def __enter__():
+        """Return the server itself."""
+
+    def __exit__(*args):
+        """Call ``server_close()`` and nothing else."""
+
+
+class ISocketServer(IServer):
+    """A server that waits on one socket.
+
+    If ``server_bind`` or ``server_activate`` raises in the constructor, ``server_close`` is
+    called and the exception goes on to the caller: no descriptor stays open.
+    """
+
+    address_family = Attribute("The socket's family, such as ``socket.AF_INET``.")
+    socket_type = Attribute("``socket.SOCK_STREAM`` or ``socket.SOCK_DGRAM``.")
+    socket = Attribute("The socket the server waits on. Assigning another one replaces it.")
+    allow_reuse_address = Attribute("Whether ``server_bind`` sets SO_REUSEADDR.")
+    request_queue_size = Attribute("Connections the kernel keeps waiting (``listen``'s backlog).")
+
+    def fileno():
+        """The socket's file descriptor, for selectors."""
+
+    def get_request():
+        """Return ``(request, client_address)``.
+
+        Called when the socket is readable; an OSError means that there was none after all.
+        """
+
+    def server_bind():
+        """Bind the socket and set ``server_address`` to what it is bound to."""
+
+
+class IStreamServer(ISocketServer):
+    """A server of connections: the request is the connected socket.
+
+    ``shutdown_request`` shuts the sending side and closes; ``close_request`` closes.
+    """
+
+
+class IDatagramServer(ISocketServer):
+    """A server of datagrams: the request is ``(data, socket)``.
+
+    ``data`` is one datagram (bytes); ``socket`` sends the answers and belongs to the server:
+    ending a request leaves it open.
+    """
+
+    max_packet_size = Attribute("Bytes of a datagram that are kept; a longer one is cut there.")
+
+
+class IGreenServer(IServer):
+    """What a greensock server, or any server under a greensock model, promises beyond IServer.
+
+    Accept and I/O run on the gevent hub of the thread that called ``serve_forever``: other
+    greenlets of that thread keep running, and every hook may block. Nothing is allocated on a hub
+    before that call.
+
+    ``shutdown()`` works from anywhere: another thread, another greenlet, a signal handler, a
+    handler. It returns once the loop has ended, except in a handler of this server, on the
+    serving greenlet and in a signal handler, where it asks and returns. It may be called any
+    number of times. Before the first ``serve_forever`` it is remembered, so that a server thread
+    which is only starting stops at once; after the loop has ended it does nothing.
+
+    ``serve_forever`` raises ``greensock.errors.AlreadyServing`` (a RuntimeError) when the server
+    is being served already, and ValueError when it is closed. In a thread other than the main
+    one it waits for the greenlets of its handlers before it returns, at most ``drain_timeout``,
+    because they would freeze with the thread.
+
+    ``server_close()`` ends the loop before it closes the socket, and waits for running handlers
+    as the model's ``block_on_close`` says, at most ``drain_timeout``; then their connections are
+    shut by force and an IConnectionCut is sent for each.
+
+    What ``verify_request`` or ``get_request`` raises is reported and costs one connection, not
+    the server. When descriptors or memory run out, one IAcceptPaused is sent, the loop
+    pauses (10 ms, doubling to 1 s) and goes on as soon as there are some.
+    """
+
+    toolbox = Attribute("The IToolbox that is right under this server's concurrency model.")
+    drain_timeout = Attribute(
+        "Seconds ``server_close`` waits for running handlers before it cuts them; "
+        "None for no limit."
+    )
+    overload = Attribute(
+        "What happens to clients while no descriptor is left: 'backlog' leaves them in the "
+        "kernel's queue until there is one, 'close' accepts and closes them at once with a "
+        "descriptor held in reserve."
+    )

@@ -1,0 +1,123 @@
+"""Concurrency tools for handlers, the same under every model.
+
+A handler that needs concurrency of its own, such as a proxy with two directions or a chat
+member with an outgoing queue, takes it from ``self.toolbox`` and runs under any model unchanged.
+
+=============  ====================  =====================================  ====================
+model          ``spawn``             Lock, Event, Queue work between        blocking blocks
+=============  ====================  =====================================  ====================
+inline         a greenlet            greenlets of the serving thread        the greenlet
+greenlet       a greenlet            greenlets of the serving thread        the greenlet
+thread         an OS thread;         all threads and greenlets of the       the thread; patched,
+               patched: a greenlet   process                                the greenlet
+               of the same thread
+fork           as thread             the same, within one child: another    as thread
+                                     child has copies of its own
+=============  ====================  =====================================  ====================
+"""
+
+from zope.interface import Attribute, Interface
+
+
+class IToolbox(Interface):
+    """Spawning, sleeping, waiting and deadlines under one model."""
+
+    name = Attribute("Its short name, for messages.")
+
+    def spawn(function, *args, **kwargs):
+        """Run ``function(*args, **kwargs)`` beside the caller; return an ITask at once."""
+
+    def sleep(seconds):
+        """Block the caller for ``seconds``, letting others run. 0 lets others run once."""
+
+    def Lock():
+        """A new ILock."""
+
+    def Event():
+        """A new IEvent, not set."""
+
+    def Queue(maxsize=0):
+        """A new IQueue of at most ``maxsize`` items; 0 for no limit."""
+
+    def deadline(seconds):
+        """A context manager: the block's waits may take ``seconds`` together; None for no limit.
+
+        The wait that would go past it raises TimeoutError, which leaves the block like any
+        exception. It counts for the waits of this toolbox (``sleep``, locks, events, queues,
+        ``ITask.join``) and for reading and writing ``self.request``; under greenlets for every
+        other cooperative wait, too. Deadlines nest: the nearest one counts. The socket stays
+        open and usable, but part of the data of an interrupted write may have been sent.
+        """
+
+
+class ITask(Interface):
+    """Something spawned."""
+
+    def join(timeout=None):
+        """Wait until it has ended, at most ``timeout`` seconds (None for no limit).
+
+        Return True if it has ended. What it raised is reported, not raised here.
+        """
+
+
+class ILock(Interface):
+    """A lock for one holder, not re-entrant, usable in ``with``."""
+
+    def acquire(blocking=True, timeout=-1):
+        """Take the lock; wait at most ``timeout`` seconds (-1 for no limit). True if taken."""
+
+    def release():
+        """Give it back. RuntimeError if nobody holds it."""
+
+    def locked():
+        """Whether somebody holds it."""
+
+    def __enter__():
+        """Take the lock."""
+
+    def __exit__(*args):
+        """Give it back."""
+
+
+class IEvent(Interface):
+    """A flag to wait for."""
+
+    def is_set():
+        """Whether it is set."""
+
+    def set():
+        """Set it and wake everyone who waits."""
+
+    def clear():
+        """Unset it."""
+
+    def wait(timeout=None):
+        """Wait until it is set, at most ``timeout`` seconds (None for no limit).
+
+        Return whether it is set.
+        """
+
+
+class IQueue(Interface):
+    """First in, first out. Its exceptions are ``queue.Empty`` and ``queue.Full``."""
+
+    def put(item, block=True, timeout=None):
+        """Add an item; wait for room if asked, else or after ``timeout`` raise ``queue.Full``."""
+
+    def get(block=True, timeout=None):
+        """Take an item; wait for one if asked, else or after ``timeout`` raise ``queue.Empty``."""
+
+    def put_nowait(item):
+        """``put(item, block=False)``."""
+
+    def get_nowait():
+        """``get(block=False)``."""
+
+    def qsize():
+        """The number of items at this moment."""
+
+    def empty():
+        """Whether there is no item at this moment."""
+
+    def full():
+        """Whether there is no room at this moment."""
