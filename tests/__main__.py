@@ -1,8 +1,8 @@
 """Run the tests: ``python -m tests [pytest arguments]``.
 
 They run twice, in a plain process and in a monkey-patched one. Without arguments the two runs go
-side by side and their joint branch coverage must reach the bar set in setup.cfg; with arguments they
-run one after the other on the terminal, unmeasured, so that ``-k name`` or ``--pdb`` work.
+side by side, and their joint branch coverage must reach the bar set in setup.cfg. With arguments
+they go one after the other on the terminal, unmeasured, so that ``-k name`` or ``--pdb`` work.
 """
 
 import os
