@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A package stands for all modules in it, except greensock, whose row is its __init__ alone.
 LEVELS = {
     "greensock.interfaces": 0,
+    "greensock.declarations": 1,
     "greensock.errors": 1,
     "greensock.events": 1,
     "greensock.log": 2,
@@ -18,6 +19,7 @@ LEVELS = {
     "greensock.handlers": 3,
     "greensock.loop": 3,
     "greensock.serving": 3,
+    "greensock.toolbox": 3,
     "greensock.mixins": 4,
     "greensock.servers": 4,
     "greensock.combos": 5,
