@@ -12,6 +12,7 @@ The contracts are in ``greensock.interfaces``.
 
 from . import declarations, log  # noqa: F401  (what they do, they do on import)
 from .combos import (
+    MODELS,
     ForkingTCPServer,
     ForkingUDPServer,
     ForkingUnixDatagramServer,
@@ -24,6 +25,7 @@ from .combos import (
     ThreadingUDPServer,
     ThreadingUnixDatagramServer,
     ThreadingUnixStreamServer,
+    server_class,
 )
 from .handlers import BaseRequestHandler, DatagramRequestHandler, StreamRequestHandler
 from .mixins.forks import ForkingMixIn
@@ -34,6 +36,7 @@ from .servers import BaseServer, TCPServer, UDPServer, UnixDatagramServer, UnixS
 __version__ = "0.1.0"
 
 __all__ = [
+    "MODELS",
     "BaseRequestHandler",
     "BaseServer",
     "DatagramRequestHandler",
@@ -57,4 +60,5 @@ __all__ = [
     "UDPServer",
     "UnixDatagramServer",
     "UnixStreamServer",
+    "server_class",
 ]

@@ -1,4 +1,4 @@
-"""The ready-made servers: every model over every server."""
+"""The ready-made servers: every model over every server, by class and by name."""
 
 from .mixins.forks import ForkingMixIn
 from .mixins.greenlets import GreenletMixIn
@@ -52,3 +52,57 @@ class ForkingUnixStreamServer(ForkingMixIn, UnixStreamServer):
 
 class ForkingUnixDatagramServer(ForkingMixIn, UnixDatagramServer):
     """A process for every Unix datagram."""
+
+
+_BY_NAME = {
+    "greenlet": {
+        "tcp": GreenletTCPServer,
+        "udp": GreenletUDPServer,
+        "unix": GreenletUnixStreamServer,
+        "unixgram": GreenletUnixDatagramServer,
+    },
+    "thread": {
+        "tcp": ThreadingTCPServer,
+        "udp": ThreadingUDPServer,
+        "unix": ThreadingUnixStreamServer,
+        "unixgram": ThreadingUnixDatagramServer,
+    },
+    "fork": {
+        "tcp": ForkingTCPServer,
+        "udp": ForkingUDPServer,
+        "unix": ForkingUnixStreamServer,
+        "unixgram": ForkingUnixDatagramServer,
+    },
+    "inline": {
+        "tcp": TCPServer,
+        "udp": UDPServer,
+        "unix": UnixStreamServer,
+        "unixgram": UnixDatagramServer,
+    },
+}
+
+MODELS = tuple(_BY_NAME)
+"""The names of the models, the usual choice first."""
+
+
+def server_class(model, transport="tcp"):
+    """The server class for a concurrency model and a transport, both chosen by name.
+
+    ``model``: 'greenlet', 'thread', 'fork' or 'inline', the names in ``MODELS``. ``transport``:
+    'tcp', 'udp', 'unix' for streams or 'unixgram' for datagrams on a path. ValueError for any
+    other name::
+
+        with server_class("greenlet", "tcp")(("127.0.0.1", 9000), Echo) as server:
+            server.serve_forever()
+    """
+    by_transport = _BY_NAME.get(model)
+    if by_transport is None:
+        raise ValueError(f"{model!r} is no concurrency model: choose {_listed(_BY_NAME)}")
+    if transport not in by_transport:
+        raise ValueError(f"{transport!r} is no transport: choose {_listed(by_transport)}")
+    return by_transport[transport]
+
+
+def _listed(names):
+    *most, last = map(repr, names)
+    return f"{', '.join(most)} or {last}"
