@@ -1,0 +1,1 @@
+"""Judges we did not write: other people's tests, with greensock in place of ``socketserver``."""
