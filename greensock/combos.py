@@ -1,5 +1,7 @@
 """The ready-made servers: every model over every server, by class and by name."""
 
+from collections.abc import Iterable
+
 from .mixins.forks import ForkingMixIn
 from .mixins.greenlets import GreenletMixIn
 from .mixins.threads import ThreadingMixIn
@@ -54,7 +56,7 @@ class ForkingUnixDatagramServer(ForkingMixIn, UnixDatagramServer):
     """A process for every Unix datagram."""
 
 
-_BY_NAME = {
+_BY_NAME: dict[str, dict[str, type[TCPServer]]] = {
     "greenlet": {
         "tcp": GreenletTCPServer,
         "udp": GreenletUDPServer,
@@ -85,7 +87,7 @@ MODELS = tuple(_BY_NAME)
 """The names of the models, the usual choice first."""
 
 
-def server_class(model, transport="tcp"):
+def server_class(model: str, transport: str = "tcp") -> type[TCPServer]:
     """The server class for a concurrency model and a transport, both chosen by name.
 
     ``model``: 'greenlet', 'thread', 'fork' or 'inline', the names in ``MODELS``. ``transport``:
@@ -103,6 +105,6 @@ def server_class(model, transport="tcp"):
     return by_transport[transport]
 
 
-def _listed(names):
+def _listed(names: Iterable[str]) -> str:
     *most, last = map(repr, names)
     return f"{', '.join(most)} or {last}"

@@ -7,3 +7,7 @@ class AlreadyServing(RuntimeError):
 
 class EndpointError(ValueError):
     """A text does not name a place to listen at."""
+
+
+class CommandError(Exception):
+    """A command line asks for what cannot be done; the text says why, and what can."""

@@ -1,0 +1,129 @@
+"""The ``greensock`` command.
+
+``greensock serve`` puts a handler behind sockets, ``greensock run`` runs a program that knows
+nothing of greensock with its threading servers made green. Whatever is wrong with the request is
+found out before anything starts: it costs one line on standard error and exit status 2.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from .. import MODELS, __version__
+from ..errors import CommandError, EndpointError
+from . import run, serve
+from .endpoints import FORMS
+
+LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out a command line, ``sys.argv`` by default; return the exit status."""
+    try:
+        options = _parser().parse_args(argv)
+        act = options.prepare(options)
+    except (CommandError, EndpointError) as error:
+        print(f"greensock: {error}", file=sys.stderr)
+        return 2
+    return act()
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise CommandError(f"{message}; see '{self.prog} --help'")
+
+
+def _seconds(text: str) -> float | None:
+    """Seconds; None, which is no limit, for 'none'."""
+    try:
+        value = None if text == "none" else float(text)
+    except ValueError:
+        value = math.nan
+    if value is not None and not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of seconds nor 'none'")
+    return value
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="greensock",
+        allow_abbrev=False,
+        description="Network servers with the API of socketserver, on gevent's hub.",
+    )
+    parser.add_argument("--version", action="version", version=f"greensock {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_serve(commands)
+    _add_run(commands)
+    return parser
+
+
+def _add_serve(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser(
+        "serve",
+        help="serve a handler",
+        description="Serve a handler until Ctrl-C or SIGTERM: then accept nobody more, wait for "
+        "the handlers at work, and exit with status 0. A second signal ends at once.",
+        epilog="example: greensock serve chat:Member --bind tcp://[::]:9000 --bind unix:chat.sock",
+    )
+    parser.add_argument(
+        "handler",
+        metavar="MODULE:HANDLER",
+        help="a request handler class, or a function of (request, client_address, server) or of "
+        "(socket, address); modules in the current directory are found",
+    )
+    parser.add_argument(
+        "--bind",
+        metavar="ENDPOINT",
+        action="append",
+        help=f"where to listen: {FORMS}; unix:@NAME is an abstract name, fd://N a socket that is "
+        "open already; may be repeated (default: tcp://127.0.0.1:9000)",
+    )
+    parser.add_argument(
+        "--model",
+        choices=MODELS,
+        default="greenlet",
+        help="what runs each request: a greenlet, an OS thread, a forked process, or the server "
+        "itself, one after the other (default: greenlet)",
+    )
+    parser.add_argument(
+        "--drain-timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=30.0,
+        help="how long the end may wait for handlers at work before it cuts their connections; "
+        "'none' for no limit (default: 30)",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=LEVELS,
+        default="warning",
+        help="what is worth a line on standard error (default: warning)",
+    )
+    parser.set_defaults(prepare=serve.prepare)
+
+
+def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser(
+        "run",
+        help="run a program with its threading servers made green",
+        usage="greensock run [-h] (SCRIPT | -m MODULE) [ARGS ...]",
+        description="Run an unmodified program as python would, monkey-patched by gevent, with a "
+        "greenlet for every request where socketserver.ThreadingMixIn would start a thread.",
+        epilog="example: greensock run -m http.server 8000",
+    )
+    parser.add_argument(
+        "-m",
+        dest="module",
+        nargs=argparse.REMAINDER,
+        metavar="MODULE [ARGS ...]",
+        help="a module to run as a program, found as python -m does",
+    )
+    parser.add_argument(
+        "script",
+        nargs=argparse.REMAINDER,
+        metavar="SCRIPT [ARGS ...]",
+        help="a file, or a folder or zip file with a __main__.py; all that follows is for it",
+    )
+    parser.set_defaults(prepare=run.prepare)

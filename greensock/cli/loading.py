@@ -1,0 +1,112 @@
+"""From the text ``MODULE:HANDLER`` to the handler."""
+
+import importlib
+import os
+import socketserver
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from ..errors import CommandError
+from ..factories import as_factory
+
+_HANDLERS = (
+    "name a handler class, such as a StreamRequestHandler, or a function of "
+    "(request, client_address, server) or of (socket, address)"
+)
+
+
+def load_handler(text: str) -> Callable[..., object]:
+    """The handler that ``text`` names; CommandError if there is none.
+
+    The module is looked for in the current directory first. The handler may be an attribute of
+    an attribute: ``MODULE:CLASS.HANDLER``.
+    """
+    name, _, path = text.partition(":")
+    if not name or not path:
+        raise CommandError(
+            f"{text!r} names no handler: write MODULE:HANDLER, as in chat:Member for what "
+            "chat.py calls Member"
+        )
+    handler = _attribute(_module(name), path, name)
+    _check(handler, text)
+    return handler
+
+
+def _module(name: str) -> ModuleType:
+    if name.startswith(".") or os.path.isfile(name):
+        raise CommandError(
+            f"{name!r} is no module name: write chat for chat.py and rooms.chat for rooms/chat.py"
+        )
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    with importing(name):
+        return importlib.import_module(name)
+
+
+@contextmanager
+def importing(name: str) -> Iterator[None]:
+    """Make a CommandError of what goes wrong when the module ``name`` is imported.
+
+    What the module's own code raises is shown with where it came from.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
+            raise CommandError(
+                f"there is no module {error.name!r}, neither in {os.getcwd()} nor where this "
+                f"python looks ({sys.executable})"
+            ) from None
+        raise CommandError(
+            f"module {name!r} could not be imported because it raised\n{_told(error)}"
+        ) from None
+
+
+def _told(error: BaseException) -> str:
+    """The traceback without its heading and without the frames that led to the module."""
+    frames = error.__traceback__
+    while frames is not None and _leads_to_import(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    lines = traceback.format_exception(type(error), error, frames)
+    return "".join(lines).removeprefix("Traceback (most recent call last):\n").rstrip()
+
+
+def _leads_to_import(filename: str) -> bool:
+    return filename in (__file__, importlib.__file__) or filename.startswith("<frozen importlib")
+
+
+def _attribute(found: Any, path: str, shown: str) -> Any:
+    for name in path.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise CommandError(f"{shown!r} has no {name!r}{_instead(found)}") from None
+        shown = f"{shown}.{name}"
+    return found
+
+
+def _instead(found: Any) -> str:
+    module = getattr(found, "__name__", None)
+    names = [
+        name
+        for name, value in vars(found).items()
+        if callable(value) and getattr(value, "__module__", None) == module
+    ]
+    return f"; it defines {', '.join(names)}" if names else ""
+
+
+def _check(handler: Any, text: str) -> None:
+    kind = handler if isinstance(handler, type) else type(handler)
+    if issubclass(kind, socketserver.BaseServer):
+        raise CommandError(
+            f"{text} is a server, and --bind and --model make one that suits them: {_HANDLERS}"
+        )
+    try:
+        as_factory(handler)
+    except TypeError:
+        raise CommandError(f"{text} handles no requests, it is {handler!r}: {_HANDLERS}") from None

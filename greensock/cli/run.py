@@ -1,0 +1,107 @@
+"""``greensock run``: somebody else's program, run as python would, on gevent's hub."""
+
+import builtins
+import importlib.util
+import io
+import os
+import sys
+import zipfile
+from argparse import Namespace
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import ModuleType
+from typing import Any
+
+from ..errors import CommandError
+from .green import green_socketserver
+from .loading import importing
+
+Program = tuple[ModuleType, Callable[[], Any]]
+
+
+def prepare(options: Namespace) -> Callable[[], int]:
+    """Patch the process, find the program; return the function that runs it."""
+    target, *args = options.module or options.script or [None]
+    if target is None:
+        raise CommandError("there is nothing to run: write 'greensock run SCRIPT' or '-m MODULE'")
+
+    from gevent import monkey
+
+    monkey.patch_all()
+    sys.modules["socketserver"] = green_socketserver()
+    if options.module is None:
+        main, code_of = _script(target)
+        sys.argv = [target, *args]
+    else:
+        main, code_of = _module(target)
+        sys.argv = [str(main.__file__), *args]
+    return lambda: _run(main, code_of)
+
+
+def _script(path: str) -> Program:
+    if os.path.isdir(path) or zipfile.is_zipfile(path):
+        _look_first_in(path)
+        spec = PathFinder.find_spec("__main__", [path])
+        if spec is None:
+            raise CommandError(f"there is no __main__.py in {path!r}")
+        return _from(spec)
+    full = os.path.abspath(path)
+    try:
+        with io.open_code(full) as file:
+            source = file.read()
+    except OSError as error:
+        raise CommandError(f"cannot read the script {path!r}: {error.strerror}") from None
+    _look_first_in(os.path.dirname(os.path.realpath(path)))
+    main = _main(__file__=full, __loader__=SourceFileLoader("__main__", full))
+    return main, lambda: compile(source, full, "exec", dont_inherit=True)
+
+
+def _module(name: str) -> Program:
+    _look_first_in(os.getcwd())
+    with importing(name):
+        spec = importlib.util.find_spec(name)
+        if spec is None:
+            raise ModuleNotFoundError(name=name)
+        if spec.submodule_search_locations is not None:
+            spec = importlib.util.find_spec(f"{name}.__main__")
+    if spec is None or not spec.has_location:
+        raise CommandError(f"{name!r} is no program: it has no code for python -m to run")
+    return _from(spec)
+
+
+def _from(spec: ModuleSpec) -> Program:
+    main = _main(
+        __file__=spec.origin,
+        __loader__=spec.loader,
+        __spec__=spec,
+        __package__=spec.parent,
+        __cached__=spec.cached,
+    )
+    return main, lambda: spec.loader.get_code(spec.name)  # type: ignore[union-attr]
+
+
+def _main(**attributes: object) -> ModuleType:
+    main = ModuleType("__main__")
+    vars(main).update(__builtins__=builtins, __cached__=None, **attributes)
+    return main
+
+
+def _look_first_in(directory: str) -> None:
+    # Python has put something of its own there, unless it was told not to.
+    if not getattr(sys.flags, "safe_path", False):
+        sys.path[0] = directory
+
+
+def _run(main: ModuleType, code_of: Callable[[], Any]) -> int:
+    sys.modules["__main__"] = main
+    try:
+        exec(code_of(), vars(main))
+    except SystemExit:
+        raise
+    except BaseException as error:
+        frames = error.__traceback__ and error.__traceback__.tb_next
+        sys.excepthook(type(error), error.with_traceback(frames), frames)
+        # It was told without the frames that led here; python need only find the exit status.
+        sys.excepthook = lambda *_: None
+        raise
+    return 0
