@@ -3,7 +3,7 @@
 import inspect
 from functools import update_wrapper
 
-from zope.interface import directlyProvides, implementer
+from zope.interface import implementer
 
 from .interfaces import IRequestHandlerFactory
 
@@ -14,13 +14,14 @@ _EXPECTED = (
 )
 
 
-def as_factory(handler, server=None):
+def as_factory(handler):
     """``handler`` as an IRequestHandlerFactory; TypeError if it cannot be one.
 
     Handler classes and callables that take ``(request, client_address, server)`` come back as they
-    are; a function of ``(socket, address)`` comes back wrapped.
+    are; a function of ``(socket, address)`` comes back wrapped. None and callables without
+    parameters come back too: they are common placeholders for servers that never call them.
     """
-    if IRequestHandlerFactory.providedBy(handler):
+    if is_placeholder(handler) or IRequestHandlerFactory.providedBy(handler):
         return handler
     if not callable(handler):
         raise TypeError(f"{handler!r} cannot handle requests: {_EXPECTED}")
@@ -33,6 +34,19 @@ def as_factory(handler, server=None):
     if _takes(handler, 2):
         return _SocketFunction(handler)
     raise TypeError(f"{handler!r} cannot be called with three arguments or two: {_EXPECTED}")
+
+
+def is_placeholder(handler) -> bool:
+    """Whether ``handler`` stands for no handler at all: None, or a callable that takes nothing."""
+    if handler is None:
+        return True
+    return callable(handler) and not _takes(handler, 3) and _takes(handler, 0)
+
+
+def check_callable(handler) -> None:
+    """Raise TypeError if ``handler`` is a placeholder; to be called before it is needed."""
+    if is_placeholder(handler):
+        raise TypeError(f"{handler!r} handles no requests: {_EXPECTED}")
 
 
 def _takes(function, count):

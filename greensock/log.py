@@ -6,13 +6,16 @@ level     what
 ERROR     a handler or a hook raised (with its traceback)
 WARNING   accepting is paused, a connection was cut at the end of ``drain_timeout``, a datagram
           was truncated
-INFO      a server started or stopped, accepting goes on, a TLS handshake failed
+INFO      a server started or stopped, accepting goes on, a TLS handshake failed, a handler ended
+          itself by SystemExit or GreenletExit
 ========  ==================================================================================
 
 Where logging is not configured, Python prints what is WARNING or worse on standard error.
 """
 
 import logging
+
+from greenlet import GreenletExit
 
 from . import interfaces
 from .events import subscribe
@@ -22,15 +25,23 @@ logger = logging.getLogger("greensock")
 
 def _write(interface, level, text, *names):
     def write(event):
-        if logger.isEnabledFor(level):
-            trace = event.error if level >= logging.ERROR else None
-            logger.log(level, text, *(getattr(event, name) for name in names), exc_info=trace)
+        logger.log(level, text, *(getattr(event, name) for name in names))
 
     subscribe(interface, write)
 
 
-_write(interfaces.IRequestFailed, logging.ERROR, "request from %s failed", "client_address")
-_write(interfaces.IAcceptFailed, logging.ERROR, "get_request failed")
+def _write_failure(event):
+    if isinstance(event.error, (SystemExit, GreenletExit)):
+        logger.info("request from %s ended by %r", event.client_address, event.error)
+    else:
+        logger.error("request from %s failed", event.client_address, exc_info=event.error)
+
+
+subscribe(interfaces.IRequestFailed, _write_failure)
+subscribe(
+    interfaces.IAcceptFailed,
+    lambda event: logger.error("get_request failed", exc_info=event.error),
+)
 _write(interfaces.IAcceptPaused, logging.WARNING, "accepting is paused: %s", "error")
 _write(interfaces.IAcceptResumed, logging.INFO, "accepting again after %.3f s", "seconds")
 _write(

@@ -13,7 +13,7 @@ from gevent.hub import getcurrent
 
 from . import events
 from .errors import AlreadyServing
-from .factories import as_factory
+from .factories import as_factory, check_callable
 from .loop import Loop
 from .net import handover, native
 from .net.hubs import borrowed_hub, in_main_thread, is_bottom
@@ -43,7 +43,7 @@ class Serving:
 
     @RequestHandlerClass.setter
     def RequestHandlerClass(self, handler):
-        self._factory = as_factory(handler, self)
+        self._factory = as_factory(handler)
 
     def serve_forever(self, poll_interval=0.5):
         """Handle requests until ``shutdown()``; see IGreenServer.
@@ -51,6 +51,7 @@ class Serving:
         ``poll_interval``: seconds within which an overridden ``service_actions`` is called
         again. Nothing else waits for it.
         """
+        self._check_handler()
         with borrowed_hub() as hub:
             loop = self._open_loop(hub)
             try:
@@ -65,6 +66,7 @@ class Serving:
         Waits at most ``timeout`` seconds, or the socket's own timeout if that is shorter, and
         then calls ``handle_timeout``.
         """
+        self._check_handler()
         limits = [self.timeout, getattr(self, "socket", None) and self.socket.gettimeout()]
         limits = [limit for limit in limits if limit is not None]
         with borrowed_hub() as hub:
@@ -112,6 +114,10 @@ class Serving:
         loop = self._loop
         if loop is not None:
             loop.let_go()
+
+    def _check_handler(self):
+        if not self._is_overridden("finish_request"):
+            check_callable(self.RequestHandlerClass)
 
     def _open_loop(self, hub):
         with _starting:

@@ -5,6 +5,7 @@ forked child inherits its parent's hub with every greenlet, timer and watcher on
 run them all the first time it waits for something.
 """
 
+import _signal
 import os
 import signal
 from contextlib import contextmanager
@@ -20,9 +21,15 @@ _main_ident = MAIN_THREAD_IDENT
 # finally clauses and watchers' destructors against a loop that is gone.
 _parents_hubs = []
 
-# A fault handler may own these, and resetting them would disarm it.
-_FAULTS = {signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL}
-_UNCATCHABLE = {signal.SIGKILL, signal.SIGSTOP}
+# Signals a new program would find at their default action. A fault handler may own the
+# synchronous ones, and resetting them would disarm it. Plain ints: the enum of the signal module
+# costs a third of a millisecond for each child.
+_SIGNALS = sorted(
+    int(number)
+    for number in signal.valid_signals()
+    - {signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL}
+    - {signal.SIGKILL, signal.SIGSTOP}
+)
 
 
 def _note_main_thread():
@@ -75,6 +82,7 @@ def start_afresh_in_child() -> None:
     must not return afterwards, because it would return into the parent's hub: end it with
     ``os._exit``.
     """
+    forked_in_main_thread = native.get_ident() == MAIN_THREAD_IDENT
     hub = get_hub_if_exists()
     if hub is not None:
         _parents_hubs.append((hub, hub.loop))
@@ -83,10 +91,12 @@ def start_afresh_in_child() -> None:
         set_hub(None)
         set_loop(None)
         loop.destroy()
-    for number in signal.valid_signals() - _FAULTS - _UNCATCHABLE:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            native.set_signal_handler(number, signal.SIG_DFL)
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        native.set_signal_handler(signal.SIGINT, signal.default_int_handler)
-    if hub is not None:
+    for number in _SIGNALS:
+        if _signal.getsignal(number) != _signal.SIG_IGN:
+            _signal.signal(number, _signal.SIG_DFL)
+    if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    if hub is not None and not forked_in_main_thread:
+        # gevent makes a default loop only for the thread that was the main one at first, and
+        # only a default loop knows of child processes.
         set_hub(Hub(default=True))

@@ -16,7 +16,6 @@ sleep = get_original("time", "sleep")
 poll = get_original("select", "poll")
 fork = get_original("os", "fork") if hasattr(os, "fork") else None
 waitpid = get_original("os", "waitpid") if hasattr(os, "waitpid") else None
-set_signal_handler = get_original("signal", "signal")
 
 
 def make_rlock():
