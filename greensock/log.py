@@ -7,7 +7,7 @@ ERROR     a handler or a hook raised (with its traceback)
 WARNING   accepting is paused, a connection was cut at the end of ``drain_timeout``, a datagram
           was truncated
 INFO      a server started or stopped, accepting goes on, a TLS handshake failed, a handler ended
-          itself by SystemExit or GreenletExit
+          by SystemExit or GreenletExit, or by Ctrl-C, which reaches the children, too
 ========  ==================================================================================
 
 Where logging is not configured, Python prints what is WARNING or worse on standard error.
@@ -31,7 +31,7 @@ def _write(interface, level, text, *names):
 
 
 def _write_failure(event):
-    if isinstance(event.error, (SystemExit, GreenletExit)):
+    if isinstance(event.error, (SystemExit, GreenletExit, KeyboardInterrupt)):
         logger.info("request from %s ended by %r", event.client_address, event.error)
     else:
         logger.error("request from %s failed", event.client_address, exc_info=event.error)

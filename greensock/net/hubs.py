@@ -60,6 +60,12 @@ def discard_hub() -> None:
             hub.throw(GreenletExit)
 
 
+def _pass_ctrl_c_on(hub):
+    # The hub raises it in the main greenlet anyway; it need not print it as well.
+    if KeyboardInterrupt not in hub.NOT_ERROR:
+        hub.NOT_ERROR += (KeyboardInterrupt,)
+
+
 @contextmanager
 def borrowed_hub():
     """This thread's hub; one that had to be made for a passing thread is freed again.
@@ -67,8 +73,10 @@ def borrowed_hub():
     The main thread keeps its hub, and so does a thread whose caller is a greenlet among others.
     """
     passing = get_hub_if_exists() is None and not in_main_thread() and is_bottom(getcurrent())
+    hub = get_hub()
+    _pass_ctrl_c_on(hub)
     try:
-        yield get_hub()
+        yield hub
     finally:
         if passing:
             discard_hub()
@@ -100,3 +108,5 @@ def start_afresh_in_child() -> None:
         # gevent makes a default loop only for the thread that was the main one at first, and
         # only a default loop knows of child processes.
         set_hub(Hub(default=True))
+    if native.is_patched():
+        _pass_ctrl_c_on(get_hub())
