@@ -20,7 +20,7 @@ from . import interfaces
 _subscriptions: list[tuple[Any, Callable[[Any], object]]] = []
 
 
-def subscribe(interface, subscriber) -> None:
+def subscribe(interface: Any, subscriber: Callable[[Any], object]) -> None:
     """Have ``subscriber(event)`` called for every event that provides ``interface``.
 
     It is called where the event happened, by whichever thread or greenlet that is, and should
@@ -34,12 +34,12 @@ def subscribe(interface, subscriber) -> None:
     _subscriptions.append((interface, subscriber))
 
 
-def unsubscribe(interface, subscriber) -> None:
+def unsubscribe(interface: Any, subscriber: Callable[[Any], object]) -> None:
     """Undo one ``subscribe`` with the same arguments; ValueError if there was none."""
     _subscriptions.remove((interface, subscriber))
 
 
-def emit(kind: type, *fields) -> None:
+def emit(kind: type, *fields: Any) -> None:
     """Build ``kind(*fields)`` and tell those who listen. If nobody does, do nothing."""
     if not _anyone_listens(kind):
         return
@@ -48,20 +48,20 @@ def emit(kind: type, *fields) -> None:
         _tell(subscriber, event)
 
 
-def _anyone_listens(kind):
+def _anyone_listens(kind: type) -> bool:
     if any(subscriber is not _dispatch for subscriber in zope.event.subscribers):
         return True
     return any(interface.implementedBy(kind) for interface, _ in _subscriptions)
 
 
-def _dispatch(event):
+def _dispatch(event: object) -> None:
     # Other libraries' events pass here as well: zope.event is one list for the whole process.
     for interface, subscriber in list(_subscriptions):
         if interface.providedBy(event):
             _tell(subscriber, event)
 
 
-def _tell(subscriber, event):
+def _tell(subscriber: Callable[[Any], object], event: object) -> None:
     try:
         subscriber(event)
     except Exception:

@@ -36,14 +36,14 @@ def as_factory(handler):
     raise TypeError(f"{handler!r} cannot be called with three arguments or two: {_EXPECTED}")
 
 
-def is_placeholder(handler) -> bool:
+def is_placeholder(handler: object) -> bool:
     """Whether ``handler`` stands for no handler at all: None, or a callable that takes nothing."""
     if handler is None:
         return True
     return callable(handler) and not _takes(handler, 3) and _takes(handler, 0)
 
 
-def check_callable(handler) -> None:
+def check_callable(handler: object) -> None:
     """Raise TypeError if ``handler`` is a placeholder; to be called before it is needed."""
     if is_placeholder(handler):
         raise TypeError(f"{handler!r} handles no requests: {_EXPECTED}")

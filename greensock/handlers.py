@@ -1,6 +1,7 @@
 """Request handlers: the standard library's, with the toolbox of the model they run under."""
 
 import socketserver
+from typing import Any
 
 from zope.interface import implementer
 
@@ -16,7 +17,7 @@ class BaseRequestHandler(socketserver.BaseRequestHandler):
     """
 
     @property
-    def toolbox(self):
+    def toolbox(self) -> Any:
         """Concurrency tools that are right where this handler runs; see IToolbox."""
         toolbox = getattr(self.server, "toolbox", None)
         return between_threads() if toolbox is None else toolbox
@@ -24,7 +25,10 @@ class BaseRequestHandler(socketserver.BaseRequestHandler):
 
 @implementer(IStreamRequestHandler)
 class StreamRequestHandler(BaseRequestHandler, socketserver.StreamRequestHandler):
-    """Handle one connection through the files ``rfile`` and ``wfile``; see IStreamRequestHandler."""
+    """Handle one connection through the files ``rfile`` and ``wfile``.
+
+    See IStreamRequestHandler.
+    """
 
 
 @implementer(IDatagramRequestHandler)

@@ -15,7 +15,7 @@ Where logging is not configured, Python prints what is WARNING or worse on stand
 
 import logging
 
-from greenlet import GreenletExit
+from gevent.hub import GreenletExit
 
 from . import interfaces
 from .events import subscribe

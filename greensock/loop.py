@@ -26,6 +26,9 @@ from .net.watch import Watch
 # Seconds another thread may take to let go of a listener that is about to be closed.
 PATIENCE = 1.0
 
+# Clients refused before other greenlets get their turn.
+MOST_TURNED_AWAY = 1024
+
 
 class Loop:
     """One run of a server's accept loop, made and run by one greenlet."""
@@ -72,7 +75,7 @@ class Loop:
         while not self._stopping:
             readable = self._wait(poll_interval)
             if self._stopping:
-                break
+                break  # type: ignore[unreachable]  # it was running for someone else to say so
             if readable:
                 self._take(self._server._requests_per_turn)
             self._server.service_actions()
@@ -167,14 +170,16 @@ class Loop:
         if self._paused_since is None:
             self._paused_since = monotonic()
             events.emit(events.AcceptPaused, self._server, error)
-        if self._reserve is not None and error.errno in EXHAUSTED:
+        if self._reserve is not None and getattr(error, "errno", None) in EXHAUSTED:
             self._turn_all_away()
         self._resume_at = monotonic() + pause
 
     def _turn_all_away(self):
-        os.close(self._reserve)
-        while turn_away(self._listener):
-            pass
+        if self._reserve is not None:
+            os.close(self._reserve)
+        for _ in range(MOST_TURNED_AWAY):
+            if not turn_away(self._listener):
+                break
         try:
             self._reserve = os.open(os.devnull, os.O_RDONLY)
         except OSError:

@@ -1,15 +1,14 @@
 """The servers. Without a mixin, they handle one request at a time in the serving greenlet."""
 
-import os
 import socket
 import socketserver
+from typing import Any
 
 from zope.interface import implementer
 
-from . import events
 from .interfaces import IDatagramServer, IGreenServer, IStreamServer
 from .net import native
-from .net.accepting import accept, receive
+from .net.accepting import accept
 from .net.listeners import UnixPath, adopt, family_of, is_open_socket, note_listening
 from .serving import Serving
 
@@ -21,7 +20,7 @@ class BaseServer(Serving, socketserver.BaseServer):
     A subclass brings ``fileno`` and ``get_request``: something to wait for, and to take.
     """
 
-    def handle_error(self, request, client_address):
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Report what a handler raised; called inside the active ``except``.
 
         Sends an IRequestFailed, which the ``greensock`` logger writes down. May be overridden.
@@ -44,15 +43,17 @@ class TCPServer(BaseServer, socketserver.TCPServer):
     """
 
     # Linux caps it at net.core.somaxconn. A short queue makes clients of a burst wait a second.
-    request_queue_size = max(128, socket.SOMAXCONN)
-    allow_reuse_port = False
+    request_queue_size: int = max(128, socket.SOMAXCONN)
+    allow_reuse_port: bool = False
     dual_stack: bool | None = None
     """For IPv6: True to take IPv4 clients too, False not to, None for the system's default."""
 
     _adopted = False
-    _unix_path = None
+    _unix_path: UnixPath | None = None
 
-    def __init__(self, server_address, RequestHandlerClass, bind_and_activate=True):
+    def __init__(
+        self, server_address: Any, RequestHandlerClass: Any, bind_and_activate: bool = True
+    ) -> None:
         BaseServer.__init__(self, server_address, RequestHandlerClass)
         if is_open_socket(server_address):
             self.socket = adopt(server_address, self.socket_type)
@@ -69,7 +70,7 @@ class TCPServer(BaseServer, socketserver.TCPServer):
                 self.server_close()
                 raise
 
-    def server_bind(self):
+    def server_bind(self) -> None:
         """Bind the socket as the class attributes say, and set ``server_address``."""
         if not self._adopted:
             self._set_options()
@@ -79,7 +80,7 @@ class TCPServer(BaseServer, socketserver.TCPServer):
                 self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
 
-    def _set_options(self):
+    def _set_options(self) -> None:
         if self.allow_reuse_address:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Linux refuses it for other families since 6.12.9.
@@ -90,19 +91,19 @@ class TCPServer(BaseServer, socketserver.TCPServer):
                 socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if self.dual_stack else 1
             )
 
-    def server_activate(self):
+    def server_activate(self) -> None:
         """Listen."""
         self.socket.listen(self.request_queue_size)
         note_listening(self.socket)
 
-    def server_close(self):
+    def server_close(self) -> None:
         """Stop serving, close the socket, and remove its path if it has one."""
         super().server_close()
         path, self._unix_path = self._unix_path, None
         if path is not None:
             path.remove()
 
-    def get_request(self):
+    def get_request(self) -> Any:
         """The next connection and its peer's address; see ISocketServer."""
         return accept(self.socket)
 
@@ -114,21 +115,18 @@ class UDPServer(TCPServer, socketserver.UDPServer):
     # No UDP datagram is longer, so none is truncated.
     max_packet_size = 65535
 
-    def get_request(self):
+    def get_request(self) -> Any:
         """The next datagram and its sender's address; see IDatagramServer."""
-        data, client_address, truncated = receive(self.socket, self.max_packet_size)
-        if truncated:
-            events.emit(events.DatagramTruncated, self, client_address, len(data))
-        return (data, self.socket), client_address
+        return self._receive_datagram()
 
-    def server_activate(self):
+    def server_activate(self) -> None:
         """Do nothing: datagrams need no listen()."""
 
-    def shutdown_request(self, request):
+    def shutdown_request(self, request: Any) -> None:
         """End the request; the socket stays open for the others."""
         self.close_request(request)
 
-    def close_request(self, request):
+    def close_request(self, request: Any) -> None:
         """Do nothing: there is nothing to close."""
 
 

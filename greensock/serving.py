@@ -8,6 +8,7 @@ because a server's constructor may be anybody's and may fail half-way.
 import socket
 import socketserver
 import sys
+from typing import TYPE_CHECKING, Any
 
 from gevent.hub import getcurrent
 
@@ -16,33 +17,43 @@ from .errors import AlreadyServing
 from .factories import as_factory, check_callable
 from .loop import Loop
 from .net import handover, native
+from .net.accepting import receive
 from .net.hubs import borrowed_hub, in_main_thread, is_bottom
 from .toolbox import GREEN
+
+if TYPE_CHECKING:
+    _Served = socketserver.TCPServer  # what it comes before in a server's bases
+else:
+    _Served = object
 
 _starting = native.make_rlock()
 
 
-class Serving:
+class Serving(_Served):
     """``serve_forever``, ``handle_request`` and ``shutdown`` on the hub of the calling thread."""
 
-    model = "inline"
-    toolbox = GREEN
-    drain_timeout = 30.0
-    overload = "backlog"
+    model: str = "inline"
+    drain_timeout: float | None = 30.0
+    overload: str = "backlog"
 
-    _loop = None
+    _loop: Loop | None = None
     _was_served = False
     _stop_on_start = False
-    _view = None
+    _view: handover.View | None = None
     _requests_per_turn = 1
 
     @property
-    def RequestHandlerClass(self):
+    def toolbox(self) -> Any:
+        """Concurrency tools that are right where this server's handlers run; see IToolbox."""
+        return GREEN
+
+    @property
+    def RequestHandlerClass(self) -> Any:
         """The factory that handles each request; adapted when it is assigned."""
         return self._factory
 
     @RequestHandlerClass.setter
-    def RequestHandlerClass(self, handler):
+    def RequestHandlerClass(self, handler: Any) -> None:
         self._factory = as_factory(handler)
 
     def serve_forever(self, poll_interval=0.5):
@@ -67,8 +78,8 @@ class Serving:
         then calls ``handle_timeout``.
         """
         self._check_handler()
-        limits = [self.timeout, getattr(self, "socket", None) and self.socket.gettimeout()]
-        limits = [limit for limit in limits if limit is not None]
+        own = self.socket.gettimeout() if hasattr(self, "socket") else None
+        limits = [limit for limit in (own, self.timeout) if limit is not None]
         with borrowed_hub() as hub:
             loop = Loop(self, hub, serving=False)
             alone = self._loop is None
@@ -168,6 +179,14 @@ class Serving:
         except BaseException:
             self.shutdown_request(request)
             raise
+
+    def _receive_datagram(self) -> Any:
+        """``get_request`` of a datagram server."""
+        limit: int = self.max_packet_size  # type: ignore[attr-defined]  # of a datagram server
+        data, client_address, truncated = receive(self.socket, limit)
+        if truncated:
+            events.emit(events.DatagramTruncated, self, client_address, limit)
+        return (data, self.socket), client_address
 
     def _report_active(self, client_address):
         self._report(client_address, sys.exc_info()[1])

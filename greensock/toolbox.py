@@ -14,9 +14,9 @@ from .interfaces import IEvent, ILock, IQueue, ITask, IToolbox
 from .net import crossing, deadlines, native
 from .net.threads import start_thread
 
-classImplements(gevent.thread.LockType, ILock)
-classImplements(gevent.event.Event, IEvent)
-classImplements(gevent.queue.Queue, IQueue)
+classImplements(gevent.thread.LockType, ILock)  # type: ignore[misc]  # gevent has no types
+classImplements(gevent.event.Event, IEvent)  # type: ignore[misc]
+classImplements(gevent.queue.Queue, IQueue)  # type: ignore[misc]
 
 
 @implementer(ITask)

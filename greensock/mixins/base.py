@@ -2,12 +2,13 @@
 
 import socket
 import socketserver
+from typing import Any
 
 from gevent.hub import getcurrent
 
 from .. import events
 from ..net import native
-from ..net.accepting import accept, receive
+from ..net.accepting import accept
 from ..net.crew import Crew
 from ..serving import Serving
 
@@ -21,7 +22,7 @@ class ModelMixIn(Serving):
     block_on_close = True
     daemon_threads = False
 
-    _crew = None
+    _crew: Crew | None = None
 
     def server_close(self):
         """Close the server, then wait for running handlers; see IGreenServer.
@@ -56,7 +57,7 @@ class ModelMixIn(Serving):
 
     def _others(self):
         me = self._me()
-        return [job for job in self._crew if job.worker != me]
+        return [job for job in self._crew or () if job.worker != me]
 
     def _await_crew(self, timeout):
         """Wait until no worker but the caller is left; False if ``timeout`` came first."""
@@ -84,13 +85,21 @@ class ModelMixIn(Serving):
         return True
 
     def _join_crew(self, job):
-        with _joining:
+        crew = self._crew
+        if crew is None:
+            crew = self._first_crew()
+        crew.add(job)
+
+    def _first_crew(self):
+        with _founding:
             if self._crew is None:
                 self._crew = Crew()
-        self._crew.add(job)
+            return self._crew
 
     def _leave_crew(self, job):
-        self._crew.remove(job)
+        crew = self._crew
+        assert crew is not None
+        crew.remove(job)
         loop = self._loop
         if loop is not None and loop.starved:
             loop.room_was_made()
@@ -107,19 +116,16 @@ class ModelMixIn(Serving):
 
     def get_request(self):
         """Get the request and the client's address, without waiting for them."""
-        inherited = super().get_request
+        inherited: Any = super().get_request
         if inherited.__func__ is socketserver.TCPServer.get_request:
             return accept(self.socket)
         if inherited.__func__ is socketserver.UDPServer.get_request:
-            data, client_address, truncated = receive(self.socket, self.max_packet_size)
-            if truncated:
-                events.emit(events.DatagramTruncated, self, client_address, len(data))
-            return (data, self.socket), client_address
+            return self._receive_datagram()
         return inherited()
 
     def handle_error(self, request, client_address):
         """Report what a handler raised; called inside the active ``except``."""
-        inherited = super().handle_error
+        inherited: Any = super().handle_error
         if inherited.__func__ is socketserver.BaseServer.handle_error:
             self._report_active(client_address)
         else:
@@ -139,4 +145,4 @@ class ModelMixIn(Serving):
             self.shutdown_request(request)
 
 
-_joining = native.make_rlock()
+_founding = native.make_rlock()

@@ -23,11 +23,11 @@ class ForkingMixIn(OutsideMixIn):
     """
 
     model = "fork"
-    timeout = 300
+    timeout: float | None = 300
     max_children = 40
-    active_children = None
+    active_children: set[int] | None = None
 
-    _sentries = None
+    _sentries: Sentries | None = None
 
     def process_request(self, request, client_address):
         """Fork a child that finishes the request. OSError if there can be none."""
@@ -81,6 +81,7 @@ class ForkingMixIn(OutsideMixIn):
         return 1
 
     def _child_ended(self, job):
+        assert self.active_children is not None
         try:
             self.active_children.remove(job.worker.pid)
         except KeyError:
@@ -103,7 +104,8 @@ class ForkingMixIn(OutsideMixIn):
 
     def _loop_closing(self, loop):
         sentries, self._sentries = self._sentries, None
-        sentries.close()
+        if sentries is not None:
+            sentries.close()
 
     def _has_room(self):
         return self.active_children is None or len(self.active_children) < self.max_children

@@ -4,6 +4,7 @@ They block only the caller: its greenlet if its thread has a hub, its thread oth
 """
 
 import queue
+from typing import Any
 
 from zope.interface import implementer
 
@@ -81,6 +82,6 @@ class Queue(queue.Queue):
     def __init__(self, maxsize=0):
         super().__init__(maxsize)
         self.mutex = native.make_rlock()
-        self.not_empty = Condition(self.mutex)
-        self.not_full = Condition(self.mutex)
-        self.all_tasks_done = Condition(self.mutex)
+        self.not_empty: Any = Condition(self.mutex)
+        self.not_full: Any = Condition(self.mutex)
+        self.all_tasks_done: Any = Condition(self.mutex)

@@ -7,6 +7,8 @@ made of a connection is left as it is.
 """
 
 import _socket
+from typing import Any
+
 import gevent.socket
 import gevent.ssl
 from gevent import get_hub
@@ -79,7 +81,7 @@ def blocking_view(sock):
     return view
 
 
-def is_tls(sock) -> bool:
+def is_tls(sock: Any) -> bool:
     """Whether ``sock`` speaks TLS, in the standard library's manner or in gevent's."""
     return isinstance(sock, (native.SSLSocket, gevent.ssl.SSLSocket))
 

@@ -5,10 +5,11 @@ forked child inherits its parent's hub with every greenlet, timer and watcher on
 run them all the first time it waits for something.
 """
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # its enums cost more than the calls
 import os
 import signal
 from contextlib import contextmanager
+from typing import Any
 
 from gevent._hub_local import get_hub, get_hub_if_exists, set_hub, set_loop
 from gevent.hub import MAIN_THREAD_IDENT, GreenletExit, Hub, getcurrent
@@ -19,7 +20,7 @@ _main_ident = MAIN_THREAD_IDENT
 
 # The forked child keeps its parent's hub referenced for ever: freeing it would run greenlets'
 # finally clauses and watchers' destructors against a loop that is gone.
-_parents_hubs = []
+_parents_hubs: list[tuple] = []
 
 # Signals a new program would find at their default action. A fault handler may own the
 # synchronous ones, and resetting them would disarm it. Plain ints: the enum of the signal module
@@ -46,7 +47,7 @@ def in_main_thread() -> bool:
     return native.get_ident() == _main_ident
 
 
-def is_bottom(greenlet) -> bool:
+def is_bottom(greenlet: Any) -> bool:
     """Whether ``greenlet`` is its thread's main one, after which nobody turns the hub."""
     return greenlet.parent is None
 

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+from typing import Any
 from weakref import WeakSet
 
 from . import native
@@ -10,10 +11,10 @@ from .handover import portable, raw
 
 # Every listening socket known here: one that stayed open in a forked child would keep its
 # address in use, and clients waiting in its backlog.
-_listening = WeakSet()
+_listening: WeakSet = WeakSet()
 
 
-def note_listening(sock) -> None:
+def note_listening(sock: Any) -> None:
     """Have ``sock`` closed in children forked later."""
     _listening.add(sock)
 
@@ -34,7 +35,7 @@ def family_of(address, family):
     return family
 
 
-def is_open_socket(address) -> bool:
+def is_open_socket(address: object) -> bool:
     """Whether ``address`` is not a place to bind to but a descriptor or a socket to adopt."""
     return isinstance(address, int) or hasattr(address, "getsockname")
 
@@ -66,7 +67,7 @@ def adopt(source, socket_type):
     return adopted
 
 
-def accepts_connections(sock) -> bool:
+def accepts_connections(sock: Any) -> bool:
     """Whether ``listen`` was called on it: then accept is what to do when it is readable."""
     try:
         return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))

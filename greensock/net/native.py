@@ -14,8 +14,9 @@ get_ident = get_original("_thread", "get_ident")
 start_new_thread = get_original("_thread", "start_new_thread")
 sleep = get_original("time", "sleep")
 poll = get_original("select", "poll")
-fork = get_original("os", "fork") if hasattr(os, "fork") else None
-waitpid = get_original("os", "waitpid") if hasattr(os, "waitpid") else None
+if hasattr(os, "fork"):
+    fork = get_original("os", "fork")
+    waitpid = get_original("os", "waitpid")
 
 
 def make_rlock():

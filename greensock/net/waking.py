@@ -83,7 +83,7 @@ class Condition:
 
     def __init__(self, mutex=None):
         self._mutex = native.make_rlock() if mutex is None else mutex
-        self._sleeping = deque()
+        self._sleeping: deque = deque()
         self.acquire = self._mutex.acquire
         self.release = self._mutex.release
 
