@@ -56,7 +56,7 @@ class Loop:
         listening = accepts_connections(self._listener)
         if listening:
             note_listening(self._listener)
-        if listening or server._shares_socket_with_handlers():
+        if listening or server._gs_shares_socket_with_handlers():
             self._was_blocking = os.get_blocking(self._fd)
             os.set_blocking(self._fd, False)
         self._watch = Watch(hub)
@@ -77,7 +77,7 @@ class Loop:
             if self._stopping:
                 break  # type: ignore[unreachable]  # it was running for someone else to say so
             if readable:
-                self._take(self._server._requests_per_turn)
+                self._take(self._server._gs_requests_per_turn)
             self._server.service_actions()
 
     def run_once(self, timeout):
@@ -131,7 +131,7 @@ class Loop:
                 self._raise_interruption()
                 return False
             self._resume_at = None
-        fd = self._fd if self._server._has_room() else None
+        fd = self._fd if self._server._gs_has_room() else None
         readable = self._watch.wait(fd, timeout)
         self._raise_interruption()
         return readable
@@ -142,7 +142,7 @@ class Loop:
 
     def _take(self, most):
         taken = 0
-        while taken < most and not self._stopping and self._server._has_room():
+        while taken < most and not self._stopping and self._server._gs_has_room():
             try:
                 request, client_address = self._server.get_request()
             except BlockingIOError:
@@ -152,7 +152,7 @@ class Loop:
                 return taken
             taken += 1
             self._backoff.success()
-            self._server._dispatch(request, client_address)
+            self._server._gs_dispatch(request, client_address)
         if self._paused_since is not None:
             events.emit(events.AcceptResumed, self._server, monotonic() - self._paused_since)
             self._paused_since = None

@@ -25,7 +25,7 @@ class BaseServer(Serving, socketserver.BaseServer):
 
         Sends an IRequestFailed, which the ``greensock`` logger writes down. May be overridden.
         """
-        self._report_active(client_address)
+        self._gs_report_active(client_address)
 
 
 @implementer(IStreamServer)
@@ -48,8 +48,8 @@ class TCPServer(BaseServer, socketserver.TCPServer):
     dual_stack: bool | None = None
     """For IPv6: True to take IPv4 clients too, False not to, None for the system's default."""
 
-    _adopted = False
-    _unix_path: UnixPath | None = None
+    _gs_adopted = False
+    _gs_unix_path: UnixPath | None = None
 
     def __init__(
         self, server_address: Any, RequestHandlerClass: Any, bind_and_activate: bool = True
@@ -58,7 +58,7 @@ class TCPServer(BaseServer, socketserver.TCPServer):
         if is_open_socket(server_address):
             self.socket = adopt(server_address, self.socket_type)
             self.address_family = self.socket.family
-            self._adopted = True
+            self._gs_adopted = True
         else:
             self.address_family = family_of(server_address, self.address_family)
             self.socket = native.Socket(self.address_family, self.socket_type)
@@ -72,15 +72,15 @@ class TCPServer(BaseServer, socketserver.TCPServer):
 
     def server_bind(self) -> None:
         """Bind the socket as the class attributes say, and set ``server_address``."""
-        if not self._adopted:
-            self._set_options()
+        if not self._gs_adopted:
+            self._gs_set_options()
             if self.address_family == getattr(socket, "AF_UNIX", None):
-                self._unix_path = UnixPath.bind(self.socket, self.server_address)
+                self._gs_unix_path = UnixPath.bind(self.socket, self.server_address)
             else:
                 self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
 
-    def _set_options(self) -> None:
+    def _gs_set_options(self) -> None:
         if self.allow_reuse_address:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Linux refuses it for other families since 6.12.9.
@@ -99,7 +99,7 @@ class TCPServer(BaseServer, socketserver.TCPServer):
     def server_close(self) -> None:
         """Stop serving, close the socket, and remove its path if it has one."""
         super().server_close()
-        path, self._unix_path = self._unix_path, None
+        path, self._gs_unix_path = self._gs_unix_path, None
         if path is not None:
             path.remove()
 
@@ -117,7 +117,7 @@ class UDPServer(TCPServer, socketserver.UDPServer):
 
     def get_request(self) -> Any:
         """The next datagram and its sender's address; see IDatagramServer."""
-        return self._receive_datagram()
+        return self._gs_receive_datagram()
 
     def server_activate(self) -> None:
         """Do nothing: datagrams need no listen()."""

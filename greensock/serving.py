@@ -2,7 +2,9 @@
 
 ``Serving`` is inherited by the servers *and* by the mixins, so that a mixin brings the accept loop
 along to a server of the standard library. Everything it needs to keep has a default on the class,
-because a server's constructor may be anybody's and may fail half-way.
+because a server's constructor may be anybody's and may fail half-way. What is private to it begins
+with ``_gs_``: it shares its namespace with every server ever written, and theirs are full of
+``_run``, ``_loop`` and, in ``xmlrpc.server``, ``_dispatch``.
 """
 
 import socket
@@ -36,11 +38,11 @@ class Serving(_Served):
     drain_timeout: float | None = 30.0
     overload: str = "backlog"
 
-    _loop: Loop | None = None
-    _was_served = False
-    _stop_on_start = False
-    _view: handover.View | None = None
-    _requests_per_turn = 1
+    _gs_loop: Loop | None = None
+    _gs_was_served = False
+    _gs_stop_on_start = False
+    _gs_view: handover.View | None = None
+    _gs_requests_per_turn = 1
 
     @property
     def toolbox(self) -> Any:
@@ -50,11 +52,11 @@ class Serving(_Served):
     @property
     def RequestHandlerClass(self) -> Any:
         """The factory that handles each request; adapted when it is assigned."""
-        return self._factory
+        return self._gs_factory
 
     @RequestHandlerClass.setter
     def RequestHandlerClass(self, handler: Any) -> None:
-        self._factory = as_factory(handler)
+        self._gs_factory = as_factory(handler)
 
     def serve_forever(self, poll_interval=0.5):
         """Handle requests until ``shutdown()``; see IGreenServer.
@@ -62,14 +64,14 @@ class Serving(_Served):
         ``poll_interval``: seconds within which an overridden ``service_actions`` is called
         again. Nothing else waits for it.
         """
-        self._check_handler()
+        self._gs_check_handler()
         with borrowed_hub() as hub:
-            loop = self._open_loop(hub)
+            loop = self._gs_open_loop(hub)
             try:
-                loop.run(poll_interval if self._is_overridden("service_actions") else None)
+                loop.run(poll_interval if self._gs_is_overridden("service_actions") else None)
             finally:
-                self._close_loop(loop)
-                self._leave_thread()
+                self._gs_close_loop(loop)
+                self._gs_leave_thread()
 
     def handle_request(self):
         """Wait for one request and process it.
@@ -77,92 +79,92 @@ class Serving(_Served):
         Waits at most ``timeout`` seconds, or the socket's own timeout if that is shorter, and
         then calls ``handle_timeout``.
         """
-        self._check_handler()
+        self._gs_check_handler()
         own = self.socket.gettimeout() if hasattr(self, "socket") else None
         limits = [limit for limit in (own, self.timeout) if limit is not None]
         with borrowed_hub() as hub:
             loop = Loop(self, hub, serving=False)
-            alone = self._loop is None
+            alone = self._gs_loop is None
             if alone:
-                self._loop = loop
+                self._gs_loop = loop
             try:
-                self._loop_opened(loop)
+                self._gs_loop_opened(loop)
                 taken = loop.run_once(min(limits, default=None))
             finally:
                 if alone:
-                    self._loop = None
-                self._loop_closing(loop)
+                    self._gs_loop = None
+                self._gs_loop_closing(loop)
                 loop.close()
-                self._leave_thread()
+                self._gs_leave_thread()
         if not taken:
             return self.handle_timeout()
 
     def shutdown(self):
         """Make ``serve_forever`` return and wait until it has; see IGreenServer for where from."""
-        loop = self._loop
-        if loop is None and not self._was_served:
+        loop = self._gs_loop
+        if loop is None and not self._gs_was_served:
             # serve_forever may be starting in another thread at this very moment. No lock: a
             # signal handler may have interrupted whoever holds it.
-            self._stop_on_start = True
-            loop = self._loop
+            self._gs_stop_on_start = True
+            loop = self._gs_loop
             if loop is not None:
-                self._stop_on_start = False
+                self._gs_stop_on_start = False
         if loop is None or not loop.serving:
             return
         loop.stop()
-        if getcurrent() in (loop.greenlet, loop.hub) or self._is_at_work():
+        if getcurrent() in (loop.greenlet, loop.hub) or self._gs_is_at_work():
             return
         loop.ended.wait()
 
     def server_close(self):
         """End the loop, then close what the server holds."""
-        self._let_go()
-        self._drop_view()
+        self._gs_let_go()
+        self._gs_drop_view()
         super().server_close()
 
-    def _let_go(self):
+    def _gs_let_go(self):
         """End the loop, and see that its hub does not hold the socket any more."""
-        loop = self._loop
+        loop = self._gs_loop
         if loop is not None:
             loop.let_go()
 
-    def _check_handler(self):
-        if not self._is_overridden("finish_request"):
+    def _gs_check_handler(self):
+        if not self._gs_is_overridden("finish_request"):
             check_callable(self.RequestHandlerClass)
 
-    def _open_loop(self, hub):
+    def _gs_open_loop(self, hub):
         with _starting:
-            if self._loop is not None:
+            if self._gs_loop is not None:
                 raise AlreadyServing(
                     f"{self!r} is being served already; call shutdown() and let that end first, "
                     "or make a second server"
                 )
-            loop = self._loop = Loop(self, hub, serving=True)
-        self._was_served = True
-        if self._stop_on_start:
-            self._stop_on_start = False
+            loop = self._gs_loop = Loop(self, hub, serving=True)
+        self._gs_was_served = True
+        if self._gs_stop_on_start:
+            self._gs_stop_on_start = False
             loop.stop()
-        self._loop_opened(loop)
+        self._gs_loop_opened(loop)
         events.emit(events.ServerStarted, self)
         return loop
 
-    def _close_loop(self, loop):
-        self._loop = None
-        self._loop_closing(loop)
+    def _gs_close_loop(self, loop):
+        self._gs_loop = None
+        self._gs_loop_closing(loop)
         loop.close()
         events.emit(events.ServerStopped, self)
 
-    def _leave_thread(self):
+    def _gs_leave_thread(self):
         # What runs on this thread's hub stops with the thread, unless that is the main one or
         # its main greenlet is still elsewhere.
         if is_bottom(getcurrent()) and not in_main_thread():
-            self._linger()
-            self._drop_view()
+            self._gs_linger()
+            self._gs_drop_view()
 
-    def _dispatch(self, request, client_address):
+    def _gs_dispatch(self, request, client_address):
         """See one request from ``get_request`` into the hands of ``process_request``."""
         try:
-            request = self._receive(request)
+            request = self._gs_receive(request)
         except OSError as error:
             events.emit(events.HandshakeFailed, self, client_address, error)
             return
@@ -180,7 +182,7 @@ class Serving(_Served):
             self.shutdown_request(request)
             raise
 
-    def _receive_datagram(self) -> Any:
+    def _gs_receive_datagram(self) -> Any:
         """``get_request`` of a datagram server."""
         limit: int = self.max_packet_size  # type: ignore[attr-defined]  # of a datagram server
         data, client_address, truncated = receive(self.socket, limit)
@@ -188,13 +190,13 @@ class Serving(_Served):
             events.emit(events.DatagramTruncated, self, client_address, limit)
         return (data, self.socket), client_address
 
-    def _report_active(self, client_address):
-        self._report(client_address, sys.exc_info()[1])
+    def _gs_report_active(self, client_address):
+        self._gs_report(client_address, sys.exc_info()[1])
 
-    def _report(self, client_address, error):
+    def _gs_report(self, client_address, error):
         events.emit(events.RequestFailed, self, client_address, error)
 
-    def _is_overridden(self, name):
+    def _gs_is_overridden(self, name):
         """Whether the hook is something else than the standard library's default."""
         stock = getattr(socketserver.BaseServer, name)
         return getattr(getattr(self, name), "__func__", None) is not stock
@@ -202,55 +204,55 @@ class Serving(_Served):
     # What a model does in its own way. A request arrives in the accept loop (_receive) and is
     # entered by its worker (_enter); inline, the two are one place.
 
-    def _receive(self, request):
-        return self._under_tls(self._settled(request))
+    def _gs_receive(self, request):
+        return self._gs_under_tls(self._gs_settled(request))
 
-    def _settled(self, request):
+    def _gs_settled(self, request):
         """The request as greenlets of this thread want it."""
         if isinstance(request, tuple):
-            return self._with_view(request, handover.cooperative_view)
+            return self._gs_with_view(request, handover.cooperative_view)
         if request is getattr(self, "socket", None):
             return request
         return handover.cooperative(request)
 
-    def _with_view(self, request, make_view):
+    def _gs_with_view(self, request, make_view):
         """A datagram with a socket its handler can use, instead of the listener."""
         data, sock = request
         if sock is not self.socket:
             return request
-        if self._view is None or not self._view.suits(sock):
-            self._drop_view()
-            self._view = make_view(sock)
-        return data, self._view.socket
+        if self._gs_view is None or not self._gs_view.suits(sock):
+            self._gs_drop_view()
+            self._gs_view = make_view(sock)
+        return data, self._gs_view.socket
 
-    def _drop_view(self):
-        view, self._view = self._view, None
+    def _gs_drop_view(self):
+        view, self._gs_view = self._gs_view, None
         if view is not None:
             view.drop()
 
-    def _under_tls(self, request):
+    def _gs_under_tls(self, request):
         listener = getattr(self, "socket", None)
         if handover.is_tls(listener) and not handover.is_tls(request):
             return handover.under_tls(request, listener)
         return request
 
-    def _shares_socket_with_handlers(self):
+    def _gs_shares_socket_with_handlers(self):
         """Whether handlers get a cooperative view of the server's own socket."""
         return getattr(self, "socket_type", None) == socket.SOCK_DGRAM
 
-    def _has_room(self):
+    def _gs_has_room(self):
         """Whether one more request may be taken; whoever makes room rings the loop."""
         return True
 
-    def _is_at_work(self):
+    def _gs_is_at_work(self):
         """Whether the caller is one of this server's handlers."""
         return False
 
-    def _loop_opened(self, loop):
+    def _gs_loop_opened(self, loop):
         """The accept loop is about to run on the hub of this thread."""
 
-    def _loop_closing(self, loop):
+    def _gs_loop_closing(self, loop):
         """The accept loop has ended; its hub is still this thread's."""
 
-    def _linger(self):
+    def _gs_linger(self):
         """Let workers finish that would stop with this thread."""

@@ -22,7 +22,7 @@ class ModelMixIn(Serving):
     block_on_close = True
     daemon_threads = False
 
-    _crew: Crew | None = None
+    _gs_crew: Crew | None = None
 
     def server_close(self):
         """Close the server, then wait for running handlers; see IGreenServer.
@@ -31,85 +31,85 @@ class ModelMixIn(Serving):
         """
         # Handlers of datagrams answer through the server's own socket.
         if getattr(self, "socket_type", None) == socket.SOCK_DGRAM:
-            self._let_go()
-            self._finish_crew()
+            self._gs_let_go()
+            self._gs_finish_crew()
             super().server_close()
         else:
             super().server_close()
-            self._finish_crew()
+            self._gs_finish_crew()
 
-    def _finish_crew(self):
+    def _gs_finish_crew(self):
         if self.block_on_close and not self.daemon_threads:
-            self._wait_or_cut()
+            self._gs_wait_or_cut()
 
-    def _wait_or_cut(self):
-        if self._await_crew(self.drain_timeout):
+    def _gs_wait_or_cut(self):
+        if self._gs_await_crew(self.drain_timeout):
             return
-        for job in self._others():
+        for job in self._gs_others():
             if not job.was_cut:
                 job.was_cut = True
                 events.emit(events.ConnectionCut, self, job.client_address)
-                self._cut(job)
-        if not self._await_crew(GRACE):
-            for job in self._others():
-                self._kill(job)
-            self._await_crew(GRACE)
+                self._gs_cut(job)
+        if not self._gs_await_crew(GRACE):
+            for job in self._gs_others():
+                self._gs_kill(job)
+            self._gs_await_crew(GRACE)
 
-    def _others(self):
-        me = self._me()
-        return [job for job in self._crew or () if job.worker != me]
+    def _gs_others(self):
+        me = self._gs_me()
+        return [job for job in self._gs_crew or () if job.worker != me]
 
-    def _await_crew(self, timeout):
+    def _gs_await_crew(self, timeout):
         """Wait until no worker but the caller is left; False if ``timeout`` came first."""
-        return self._crew is None or self._crew.wait(timeout, besides=self._me())
+        return self._gs_crew is None or self._gs_crew.wait(timeout, besides=self._gs_me())
 
-    def _cut(self, job):
+    def _gs_cut(self, job):
         """Take its connection away from a worker, who then ends in order."""
         job.shut()
 
-    def _kill(self, job):
+    def _gs_kill(self, job):
         """End a worker that did not notice."""
 
-    def _enter(self, job):
+    def _gs_enter(self, job):
         """Make the request what its worker needs; False if its peer failed the TLS handshake."""
         try:
-            request = job.request = self._settled(job.request)
+            request = job.request = self._gs_settled(job.request)
         except BaseException:
             self.close_request(job.request)
             raise
         try:
-            job.request = self._under_tls(request)
+            job.request = self._gs_under_tls(request)
         except OSError as error:
             events.emit(events.HandshakeFailed, self, job.client_address, error)
             return False
         return True
 
-    def _join_crew(self, job):
-        crew = self._crew
+    def _gs_join_crew(self, job):
+        crew = self._gs_crew
         if crew is None:
-            crew = self._first_crew()
+            crew = self._gs_first_crew()
         crew.add(job)
 
-    def _first_crew(self):
+    def _gs_first_crew(self):
         with _founding:
-            if self._crew is None:
-                self._crew = Crew()
-            return self._crew
+            if self._gs_crew is None:
+                self._gs_crew = Crew()
+            return self._gs_crew
 
-    def _leave_crew(self, job):
-        crew = self._crew
+    def _gs_leave_crew(self, job):
+        crew = self._gs_crew
         assert crew is not None
         crew.remove(job)
-        loop = self._loop
+        loop = self._gs_loop
         if loop is not None and loop.starved:
             loop.room_was_made()
 
-    def _me(self):
+    def _gs_me(self):
         """What a worker of this model would be known by, were it the caller."""
         return getcurrent()
 
-    def _is_at_work(self):
-        return self._crew is not None and self._crew.includes(self._me())
+    def _gs_is_at_work(self):
+        return self._gs_crew is not None and self._gs_crew.includes(self._gs_me())
 
     # Over a server of the standard library, what it has not overridden is replaced by what
     # greensock's servers do.
@@ -120,14 +120,14 @@ class ModelMixIn(Serving):
         if inherited.__func__ is socketserver.TCPServer.get_request:
             return accept(self.socket)
         if inherited.__func__ is socketserver.UDPServer.get_request:
-            return self._receive_datagram()
+            return self._gs_receive_datagram()
         return inherited()
 
     def handle_error(self, request, client_address):
         """Report what a handler raised; called inside the active ``except``."""
         inherited: Any = super().handle_error
         if inherited.__func__ is socketserver.BaseServer.handle_error:
-            self._report_active(client_address)
+            self._gs_report_active(client_address)
         else:
             inherited(request, client_address)
 

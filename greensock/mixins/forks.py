@@ -27,47 +27,47 @@ class ForkingMixIn(OutsideMixIn):
     max_children = 40
     active_children: set[int] | None = None
 
-    _sentries: Sentries | None = None
+    _gs_sentries: Sentries | None = None
 
     def process_request(self, request, client_address):
         """Fork a child that finishes the request. OSError if there can be none."""
-        child = fork_child(lambda: self._live(Job(request, client_address)))
+        child = fork_child(lambda: self._gs_live(Job(request, client_address)))
         if self.active_children is None:
             self.active_children = set()
         self.active_children.add(child.pid)
         job = Job(None, client_address, child)
-        self._join_crew(job)
-        self._post_sentry(job)
+        self._gs_join_crew(job)
+        self._gs_post_sentry(job)
         self.close_request(request)
 
     def collect_children(self, *, blocking=False):
         """Reap the children that have ended; with ``blocking``, wait for all of them."""
-        self._collect(None if blocking else 0)
+        self._gs_collect(None if blocking else 0)
 
     def handle_timeout(self):
         """Called when no request came in time: reap what has ended."""
         self.collect_children()
 
-    def _collect(self, timeout):
+    def _gs_collect(self, timeout):
         """Reap children for at most ``timeout`` seconds; whether none is left."""
-        if self._crew is None:
+        if self._gs_crew is None:
             return True
-        if self._sentries is not None:
-            return self._crew.wait(timeout)  # they are reaped on the loop's hub
+        if self._gs_sentries is not None:
+            return self._gs_crew.wait(timeout)  # they are reaped on the loop's hub
         ends = None if timeout is None else monotonic() + timeout
-        for job in self._crew:
+        for job in self._gs_crew:
             left = None if ends is None else max(0.0, ends - monotonic())
             if job.worker.wait(left):
-                self._child_ended(job)
-        return not self._crew
+                self._gs_child_ended(job)
+        return not self._gs_crew
 
-    def _live(self, job):
+    def _gs_live(self, job):
         """All of a child's life, and the status it exits with."""
         close_all_in_child()
-        for sibling in self._crew or ():
+        for sibling in self._gs_crew or ():
             os.close(sibling.worker.sentinel)
         try:
-            if not self._enter(job):
+            if not self._gs_enter(job):
                 return 1
             try:
                 self.finish_request(job.request, job.client_address)
@@ -77,50 +77,50 @@ class ForkingMixIn(OutsideMixIn):
             finally:
                 self.shutdown_request(job.request)
         except BaseException as error:
-            self._report(job.client_address, error)
+            self._gs_report(job.client_address, error)
         return 1
 
-    def _child_ended(self, job):
+    def _gs_child_ended(self, job):
         assert self.active_children is not None
         try:
             self.active_children.remove(job.worker.pid)
         except KeyError:
             return  # another thread was faster
         job.worker.reap()
-        self._leave_crew(job)
-        loop = self._loop
+        self._gs_leave_crew(job)
+        loop = self._gs_loop
         if loop is not None:
             loop.room_was_made()
 
-    def _post_sentry(self, job):
-        if self._sentries is not None:
-            self._sentries.post(job.worker, lambda: self._child_ended(job))
+    def _gs_post_sentry(self, job):
+        if self._gs_sentries is not None:
+            self._gs_sentries.post(job.worker, lambda: self._gs_child_ended(job))
 
-    def _loop_opened(self, loop):
+    def _gs_loop_opened(self, loop):
         self.collect_children()
-        self._sentries = Sentries(loop.hub)
-        for job in self._crew or ():
-            self._post_sentry(job)
+        self._gs_sentries = Sentries(loop.hub)
+        for job in self._gs_crew or ():
+            self._gs_post_sentry(job)
 
-    def _loop_closing(self, loop):
-        sentries, self._sentries = self._sentries, None
+    def _gs_loop_closing(self, loop):
+        sentries, self._gs_sentries = self._gs_sentries, None
         if sentries is not None:
             sentries.close()
 
-    def _has_room(self):
+    def _gs_has_room(self):
         return self.active_children is None or len(self.active_children) < self.max_children
 
-    def _finish_crew(self):
-        loop = self._loop
+    def _gs_finish_crew(self):
+        loop = self._gs_loop
         if loop is not None and not loop.in_own_thread():
             loop.ended.wait()  # until then its hub reaps, afterwards nobody would
-        super()._finish_crew()
+        super()._gs_finish_crew()
 
-    def _await_crew(self, timeout):
-        return self._collect(timeout)
+    def _gs_await_crew(self, timeout):
+        return self._gs_collect(timeout)
 
-    def _cut(self, job):
+    def _gs_cut(self, job):
         job.worker.signal(signal.SIGTERM)
 
-    def _kill(self, job):
+    def _gs_kill(self, job):
         job.worker.signal(signal.SIGKILL)

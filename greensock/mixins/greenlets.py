@@ -21,42 +21,42 @@ class GreenletMixIn(ModelMixIn):
 
     model = "greenlet"
 
-    _requests_per_turn = 64
+    _gs_requests_per_turn = 64
 
     def process_request(self, request, client_address):
         """Start a greenlet that finishes the request."""
         job = Job(request, client_address)
-        job.worker = gevent.spawn_raw(self._run, job)
-        self._join_crew(job)
+        job.worker = gevent.spawn_raw(self._gs_run, job)
+        self._gs_join_crew(job)
 
-    def _run(self, job):
+    def _gs_run(self, job):
         try:
-            if self._enter(job):
+            if self._gs_enter(job):
                 self.process_request_thread(job.request, job.client_address)
         except KeyboardInterrupt as error:
             if in_main_thread():
-                self._interrupt(error)
+                self._gs_interrupt(error)
             else:
-                self._report(job.client_address, error)
+                self._gs_report(job.client_address, error)
         except BaseException as error:
             if not job.was_cut:
-                self._report(job.client_address, error)
+                self._gs_report(job.client_address, error)
         finally:
-            self._leave_crew(job)
+            self._gs_leave_crew(job)
 
-    def _interrupt(self, error):
+    def _gs_interrupt(self, error):
         """A Ctrl-C landed in a handler: end ``serve_forever``, or else the program's main part."""
-        loop = self._loop
+        loop = self._gs_loop
         if loop is None:
             raise error
         loop.interrupt(error)
 
-    def _receive(self, request):
-        return self._settled(request)
+    def _gs_receive(self, request):
+        return self._gs_settled(request)
 
-    def _kill(self, job):
+    def _gs_kill(self, job):
         # The greenlet's own hub has to do it, which may be another thread's.
         job.worker.parent.loop.run_callback_threadsafe(job.worker.throw, GreenletExit)
 
-    def _linger(self):
-        self._wait_or_cut()
+    def _gs_linger(self):
+        self._gs_wait_or_cut()

@@ -13,20 +13,20 @@ class OutsideMixIn(ModelMixIn):
         """The tools that are right in a worker, which differ under monkey patching."""
         return between_threads()
 
-    def _receive(self, request):
+    def _gs_receive(self, request):
         """Make it portable; the worker will make it what it needs."""
         if isinstance(request, tuple):
             if type(self.socket) is native.Socket:
                 return request
-            return self._with_view(request, handover.blocking_view)
+            return self._gs_with_view(request, handover.blocking_view)
         if request is getattr(self, "socket", None):
             return request
         return handover.portable(request)
 
-    def _settled(self, request):
+    def _gs_settled(self, request):
         if isinstance(request, tuple) or request is getattr(self, "socket", None):
             return request
         return handover.cooperative(request) if native.is_patched() else handover.blocking(request)
 
-    def _shares_socket_with_handlers(self):
+    def _gs_shares_socket_with_handlers(self):
         return False

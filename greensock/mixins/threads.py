@@ -27,33 +27,33 @@ class ThreadingMixIn(OutsideMixIn):
 
     model = "thread"
 
-    _requests_per_turn = 16
+    _gs_requests_per_turn = 16
 
     def process_request(self, request, client_address):
         """Start a thread that finishes the request. RuntimeError if there can be none."""
         job = Job(request, client_address)
-        self._join_crew(job)
+        self._gs_join_crew(job)
         try:
             start_thread(
-                lambda: self._run(job),
+                lambda: self._gs_run(job),
                 shown_as=self.process_request_thread,
                 daemon=self.daemon_threads,
             )
         except BaseException:
-            self._leave_crew(job)
+            self._gs_leave_crew(job)
             raise
 
     @property
     def _threads(self):
-        return _Threads(self._crew or ())
+        return _Threads(self._gs_crew or ())
 
-    def _run(self, job):
+    def _gs_run(self, job):
         job.worker = native.get_ident()
         try:
-            if self._enter(job):
+            if self._gs_enter(job):
                 self.process_request_thread(job.request, job.client_address)
         finally:
-            self._leave_crew(job)
+            self._gs_leave_crew(job)
 
-    def _me(self):
+    def _gs_me(self):
         return native.get_ident()
