@@ -11,7 +11,8 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import CommandError
-from ..factories import as_factory
+from ..factories import as_factory, check_callable
+from .frames import frames_beyond
 
 _HANDLERS = (
     "name a handler class, such as a StreamRequestHandler, or a function of "
@@ -68,16 +69,8 @@ def importing(name: str) -> Iterator[None]:
 
 
 def _told(error: BaseException) -> str:
-    """The traceback without its heading and without the frames that led to the module."""
-    frames = error.__traceback__
-    while frames is not None and _leads_to_import(frames.tb_frame.f_code.co_filename):
-        frames = frames.tb_next
-    lines = traceback.format_exception(type(error), error, frames)
+    lines = traceback.format_exception(type(error), error, frames_beyond(error))
     return "".join(lines).removeprefix("Traceback (most recent call last):\n").rstrip()
-
-
-def _leads_to_import(filename: str) -> bool:
-    return filename in (__file__, importlib.__file__) or filename.startswith("<frozen importlib")
 
 
 def _attribute(found: Any, path: str, shown: str) -> Any:
@@ -108,5 +101,6 @@ def _check(handler: Any, text: str) -> None:
         )
     try:
         as_factory(handler)
+        check_callable(handler)
     except TypeError:
         raise CommandError(f"{text} handles no requests, it is {handler!r}: {_HANDLERS}") from None

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import CommandError
+from .frames import frames_beyond
 from .green import green_socketserver
 from .loading import importing
 
@@ -82,7 +83,7 @@ def _from(spec: ModuleSpec) -> Program:
 
 def _main(**attributes: object) -> ModuleType:
     main = ModuleType("__main__")
-    vars(main).update(__builtins__=builtins, __cached__=None, **attributes)
+    vars(main).update({"__builtins__": builtins, "__cached__": None} | attributes)
     return main
 
 
@@ -99,7 +100,7 @@ def _run(main: ModuleType, code_of: Callable[[], Any]) -> int:
     except SystemExit:
         raise
     except BaseException as error:
-        frames = error.__traceback__ and error.__traceback__.tb_next
+        frames = frames_beyond(error)
         sys.excepthook(type(error), error.with_traceback(frames), frames)
         # It was told without the frames that led here; python need only find the exit status.
         sys.excepthook = lambda *_: None
