@@ -3,7 +3,6 @@
 They block only the caller: its greenlet if its thread has a hub, its thread otherwise.
 """
 
-import queue
 from typing import Any
 
 from zope.interface import implementer
@@ -76,7 +75,7 @@ class Lock:
 
 
 @implementer(IQueue)
-class Queue(queue.Queue):
+class Queue(native.Queue):
     """The standard library's queue, waiting on conditions that suit every caller."""
 
     def __init__(self, maxsize=0):
