@@ -1,0 +1,110 @@
+"""Programs that serve, run as their users run them: in a process of their own, until Ctrl-C."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests import world
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+PATCHING = ["-m", "gevent.monkey"] if world.PATCHED else []
+
+# The command makes its own process, and nobody patches that.
+command_line = pytest.mark.skipif(world.PATCHED, reason="the command is the same in both worlds")
+
+
+def environment():
+    # gevent.monkey does not look beside the script it runs, as python does.
+    paths = [str(ROOT), str(EXAMPLES), os.environ.get("PYTHONPATH")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+@contextmanager
+def running(*args, log="", cwd=ROOT):
+    """A python that serves: yield the address its first line names, then press Ctrl-C.
+
+    It must end with status 0, having written nothing more, and to standard error nothing but
+    lines that match ``log``.
+    """
+    process = subprocess.Popen(
+        [sys.executable, *args],
+        cwd=cwd,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        line = process.stdout.readline()
+        found = re.search(r"([\d.]+):(\d+)", line)
+        assert found, line + process.stderr.read()
+        yield found[1], int(found[2])
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the children, too
+        out, errors = process.communicate(timeout=30)
+        unexpected = [line for line in errors.splitlines() if not re.fullmatch(log, line)]
+        assert (0, "", []) == (process.returncode, out, unexpected), out + errors
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.communicate()
+
+
+def example(name, model, *options, **kwargs):
+    """An example, run as a script."""
+    args = f"examples/{name}.py", "--model", model, "--port", "0", *options
+    return running(*PATCHING, *args, **kwargs)
+
+
+def served(handler, transport="tcp", **kwargs):
+    """A handler behind the command line."""
+    bind = f"{transport}://127.0.0.1:0"
+    return running("-m", "greensock", "serve", handler, "--bind", bind, **kwargs)
+
+
+class Client:
+    """A connection, with a file to read its lines from. No wait takes longer than 30 s."""
+
+    def __init__(self, sock):
+        sock.settimeout(30)
+        self.sock = sock
+        self.file = sock.makefile("rb")
+
+    @classmethod
+    def connect(cls, address):
+        return cls(socket.create_connection(address, timeout=30))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        self.file.close()
+        self.sock.close()
+
+    def send(self, data):
+        self.sock.sendall(data)
+
+    def end(self):
+        """Say that no more will be sent."""
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def reset(self):
+        """Vanish without a goodbye."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.__exit__()
+
+    def line(self):
+        return self.file.readline()
+
+    def rest(self):
+        return self.file.read()
