@@ -15,6 +15,7 @@ from gevent._hub_local import get_hub, get_hub_if_exists, set_hub, set_loop
 from gevent.hub import MAIN_THREAD_IDENT, GreenletExit, Hub, getcurrent
 
 from . import native
+from .signals import hear_signals
 
 _main_ident = MAIN_THREAD_IDENT
 
@@ -76,6 +77,8 @@ def borrowed_hub():
     passing = get_hub_if_exists() is None and not in_main_thread() and is_bottom(getcurrent())
     hub = get_hub()
     _pass_ctrl_c_on(hub)
+    if in_main_thread():
+        hear_signals(hub)
     try:
         yield hub
     finally:

@@ -1,0 +1,69 @@
+"""A signal reaches a hub that waits.
+
+Python runs a signal's handler at the main thread's next bytecode. If the signal comes just as that
+thread goes to wait in the kernel, or is delivered to another thread, the handler would have to wait
+for somebody's next request. So Python is asked to write a byte for each signal where the main
+thread's hub sees it.
+"""
+
+import os
+from typing import Any
+
+from gevent.monkey import get_original
+
+_set_wakeup_fd = get_original("signal", "set_wakeup_fd")
+
+_ear: "_Ear | None" = None
+
+
+class _Ear:
+    def __init__(self, hub):
+        self.hub = hub
+        self.process = os.getpid()
+        self.ours, self.theirs = os.pipe()
+        os.set_blocking(self.ours, False)
+        os.set_blocking(self.theirs, False)
+        self._watcher = hub.loop.io(self.ours, 1, ref=False)
+        self._watcher.start(self._hear)
+
+    def _hear(self):
+        if os.getpid() != self.process:
+            self._watcher.stop()  # a forked child goes on with this hub; the bytes are not for it
+            return
+        try:
+            os.read(self.ours, 4096)
+        except BlockingIOError:
+            pass
+
+    def close(self):
+        if os.getpid() == self.process:
+            os.close(self.ours)
+            os.close(self.theirs)
+
+
+def hear_signals(hub: Any) -> None:
+    """Have ``hub``, the main thread's, wake up for every signal from now on.
+
+    It does nothing if somebody else has called ``signal.set_wakeup_fd`` and takes care of that.
+    """
+    global _ear
+    if _ear is None or _ear.hub is not hub:
+        if _ear is not None:
+            _ear.close()  # the main thread's hub was destroyed, and it has a new one
+        _ear = _Ear(hub)
+    former = _set_wakeup_fd(_ear.theirs, warn_on_full_buffer=False)
+    if former not in (-1, _ear.theirs):
+        _set_wakeup_fd(former)
+
+
+def _hear_nothing():
+    global _ear
+    if _ear is not None:
+        former = _set_wakeup_fd(-1)
+        if former != _ear.theirs:
+            _set_wakeup_fd(former)
+        _ear = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_hear_nothing)
