@@ -2,12 +2,15 @@
 
 import signal
 import socket
+from time import monotonic
 
 import gevent
 import pytest
 
 import greensock
 from greensock.net import native
+from greensock.net.hubs import discard_hub
+from greensock.net.waking import Condition
 
 
 class Echo(greensock.BaseRequestHandler):
@@ -67,3 +70,30 @@ def test_whoever_listens_for_signals_already_goes_on():
         server.timeout = 0
         server.handle_request()
         assert ours.fileno() == signal.set_wakeup_fd(before)
+
+
+@pytest.mark.parametrize("has_hub", [True, False])
+def test_a_wait_notices_what_a_signal_handler_did_just_before(on_signal, has_hub):
+    """It holds the condition's mutex as well, being the same thread."""
+    changed, flag = Condition(), []
+
+    def check():
+        seen = bool(flag)
+        if not seen:
+            signal.raise_signal(signal.SIGUSR1)
+        return seen
+
+    @on_signal
+    def _(number, frame):
+        with changed:
+            flag.append(True)
+            changed.notify_all()
+
+    if has_hub:
+        gevent.get_hub()
+    else:
+        discard_hub()
+    started = monotonic()
+    with changed:
+        assert changed.wait_for(check, 10)
+    assert monotonic() - started < 5

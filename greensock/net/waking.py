@@ -93,10 +93,16 @@ class Condition:
     def __exit__(self, *args):
         return self._mutex.__exit__(*args)
 
-    def wait(self, timeout=None):
-        """Give the mutex up, sleep until notified, take it again; False if time ran out."""
+    def wait(self, timeout=None, unless=None):
+        """Give the mutex up, sleep until notified, take it again; False if time ran out.
+
+        It does not sleep if the predicate ``unless`` is true.
+        """
         sleep = _make_sleep()
         self._sleeping.append(sleep)
+        # A signal handler may have notified before that, since its thread has the mutex.
+        if unless is not None and unless():
+            return self._leave(sleep)
         # Every level, because a signal handler may wait for what it has interrupted.
         held = self._mutex._release_save()
         try:
@@ -127,7 +133,7 @@ class Condition:
             left = None if ends is None else ends - monotonic()
             if left is not None and left <= 0:
                 break
-            self.wait(left)
+            self.wait(left, unless=predicate)
         return result
 
     def notify(self, n=1):
