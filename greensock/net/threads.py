@@ -54,11 +54,10 @@ _none_awaited = Condition()
 
 def _start_under_patching(body, shown_as, daemon):
     global _awaited
-    name = threading.Thread(target=shown_as).name  # never started: it knows the next name
 
     def run():
         global _awaited
-        threading.current_thread().name = name
+        name = _name_as_thread(threading.current_thread(), shown_as)
         try:
             body()
         except BaseException:
@@ -80,6 +79,14 @@ def _start_under_patching(body, shown_as, daemon):
             with _none_awaited:
                 _awaited -= 1
         raise
+
+
+def _name_as_thread(dummy, target):
+    """Give a dummy thread the name a thread of its number would have, and return it."""
+    dummy.name = dummy.name.replace("Dummy-", "Thread-")
+    if hasattr(target, "__name__"):
+        dummy.name += f" ({target.__name__})"
+    return dummy.name
 
 
 @atexit.register
