@@ -115,15 +115,16 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     parser.add_argument(
         "-m",
-        dest="module",
-        nargs=argparse.REMAINDER,
-        metavar="MODULE [ARGS ...]",
-        help="a module to run as a program, found as python -m does",
+        dest="is_module",
+        action="store_true",
+        help="the program is a module, found as python -m does",
     )
     parser.add_argument(
-        "script",
-        nargs=argparse.REMAINDER,
-        metavar="SCRIPT [ARGS ...]",
-        help="a file, or a folder or zip file with a __main__.py; all that follows is for it",
+        "program",
+        metavar="SCRIPT",
+        help="a file, or a folder or zip file with a __main__.py",
+    )
+    parser.add_argument(
+        "args", metavar="ARGS", nargs=argparse.REMAINDER, help="all that follows is for the program"
     )
     parser.set_defaults(prepare=run.prepare)

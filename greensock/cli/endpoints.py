@@ -54,9 +54,9 @@ def _host_and_port(text: str, rest: str) -> tuple[str, int]:
 def _path(text: str, rest: str) -> str:
     path = rest.removeprefix("//")
     if path in ("", "@"):
+        scheme = text.partition(":")[0]
         raise EndpointError(
-            f"{text!r} has no path: write {text.partition(':')[0]}:PATH, "
-            "or :@NAME for an abstract name"
+            f"{text!r} has no path: write {scheme}:PATH, or {scheme}:@NAME for an abstract name"
         )
     return "\0" + path[1:] if path.startswith("@") else path
 

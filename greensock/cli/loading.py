@@ -87,7 +87,7 @@ def _instead(found: Any) -> str:
     module = getattr(found, "__name__", None)
     names = [
         name
-        for name, value in vars(found).items()
+        for name, value in getattr(found, "__dict__", {}).items()
         if callable(value) and getattr(value, "__module__", None) == module
     ]
     return f"; it defines {', '.join(names)}" if names else ""

@@ -12,6 +12,8 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any
 
+from gevent import monkey
+
 from ..errors import CommandError
 from .frames import frames_beyond
 from .green import green_socketserver
@@ -22,31 +24,25 @@ Program = tuple[ModuleType, Callable[[], Any]]
 
 def prepare(options: Namespace) -> Callable[[], int]:
     """Patch the process, find the program; return the function that runs it."""
-    target, *args = options.module or options.script or [None]
-    if target is None:
-        raise CommandError("there is nothing to run: write 'greensock run SCRIPT' or '-m MODULE'")
-
-    from gevent import monkey
-
     monkey.patch_all()
     sys.modules["socketserver"] = green_socketserver()
-    if options.module is None:
-        main, code_of = _script(target)
-        sys.argv = [target, *args]
+    if options.is_module:
+        main, code_of = _module(options.program)
+        sys.argv = [str(main.__file__), *options.args]
     else:
-        main, code_of = _module(target)
-        sys.argv = [str(main.__file__), *args]
+        main, code_of = _script(options.program)
+        sys.argv = [options.program, *options.args]
     return lambda: _run(main, code_of)
 
 
 def _script(path: str) -> Program:
-    if os.path.isdir(path) or zipfile.is_zipfile(path):
-        _look_first_in(path)
-        spec = PathFinder.find_spec("__main__", [path])
+    full = os.path.abspath(path)
+    if os.path.isdir(full) or zipfile.is_zipfile(full):
+        _look_first_in(full)
+        spec = PathFinder.find_spec("__main__", [full])
         if spec is None:
             raise CommandError(f"there is no __main__.py in {path!r}")
         return _from(spec)
-    full = os.path.abspath(path)
     try:
         with io.open_code(full) as file:
             source = file.read()

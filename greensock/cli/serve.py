@@ -39,8 +39,10 @@ def prepare(options: Namespace) -> Callable[[], int]:
     def announce() -> None:
         for endpoint, server in zip(endpoints, servers):
             place = place_of(server)
-            named = f"{place} ({endpoint})" if endpoint.transport == "fd" else place
-            print(f"greensock: serving {options.handler} on {named}, model {options.model}", flush=True)
+            if endpoint.transport == "fd":
+                place += f" ({endpoint})"
+            print(f"greensock: serving {options.handler} on {place}, model {options.model}")
+        sys.stdout.flush()
 
     return lambda: _serve(servers, announce)
 

@@ -1,0 +1,89 @@
+"""The command line in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests import world
+
+ROOT = Path(__file__).resolve().parent.parent
+
+same_in_both_worlds = pytest.mark.skipif(
+    world.PATCHED, reason="the command patches its own process or leaves it alone, in both worlds"
+)
+
+
+def environment():
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def run(*args, cwd, module="greensock", **kwargs):
+    """What became of a command: its status, output and errors."""
+    done = subprocess.run(
+        [sys.executable, *(["-m", module] if module else []), *map(str, args)],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        **kwargs,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+class Running:
+    """A command that serves."""
+
+    def __init__(self, process):
+        self.process = process
+        self.pid = process.pid
+
+    def line(self):
+        """What it prints next."""
+        line = self.process.stdout.readline()
+        assert line, self.process.stderr.read()
+        return line.rstrip("\n")
+
+    def complaint(self, text):
+        """What it writes to standard error next that contains ``text``."""
+        for line in self.process.stderr:
+            if text in line:
+                return line
+        raise AssertionError(f"it ended, status {self.process.wait(60)}, and never said {text!r}")
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def end(self):
+        """Its exit status, and what else it wrote to its output and to standard error."""
+        out, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, out, errors
+
+
+@contextmanager
+def running(*args, cwd, **kwargs):
+    """A command, killed in the end with all its children if it is still there."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error::RuntimeWarning", "-m", "greensock", *map(str, args)],
+        cwd=cwd,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **kwargs,
+    )
+    try:
+        yield Running(process)
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.communicate()

@@ -1,0 +1,268 @@
+"""What cannot be done is said in one line, before anything starts, and the exit status is 2."""
+
+import errno
+import os
+import socket
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import greensock
+from greensock.cli import main
+from tests.commands import run, same_in_both_worlds
+
+HANDLERS = '''
+import asyncio, socketserver
+import greensock
+
+
+class Lines(socketserver.StreamRequestHandler):
+    pass
+
+
+class Packets(greensock.DatagramRequestHandler):
+    pass
+
+
+class Outer:
+    inner = 3
+
+
+class Site(socketserver.TCPServer):
+    pass
+
+
+def one(argument):
+    pass
+
+
+async def later(sock, address):
+    pass
+
+
+number = 3
+'''
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """An empty directory that modules are imported from."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = set(sys.modules)
+    (tmp_path / "handlers_cli.py").write_text(HANDLERS)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def complaint(capsys):
+    """A function that runs a command line which fails and returns what that writes."""
+
+    def complaint(*args):
+        assert 2 == main([str(arg) for arg in args])
+        out, errors = capsys.readouterr()
+        assert "" == out
+        assert errors.startswith("greensock: ") and errors.endswith("\n")
+        return errors.removeprefix("greensock: ")[:-1]
+
+    return complaint
+
+
+COMMAND_LINES = {
+    "": "the following arguments are required: COMMAND; see 'greensock --help'",
+    "swerve": "argument COMMAND: invalid choice: 'swerve'",
+    "serve": "the following arguments are required: MODULE:HANDLER; see 'greensock serve --help'",
+    "serve handlers_cli:Lines --model threads": "argument --model: invalid choice: 'threads'",
+    "serve handlers_cli:Lines --drain-timeout soon": "argument --drain-timeout: 'soon' is neither "
+    "a number of seconds nor 'none'; see 'greensock serve --help'",
+    "serve handlers_cli:Lines --drain-timeout -1": "argument --drain-timeout: ",
+    "serve handlers_cli:Lines --drain-timeout nan": "'nan' is neither a number",
+    "serve handlers_cli:Lines --log-level loud": "argument --log-level: invalid choice: 'loud'",
+    "serve handlers_cli:Lines --bind 9000": "'9000' is no endpoint: write tcp://HOST:PORT, ",
+    "serve handlers_cli:Lines --bind tcp://localhost": "'tcp://localhost' has no port: ",
+    "serve handlers_cli": "'handlers_cli' names no handler: write MODULE:HANDLER, as in chat:Member",
+    "serve :Lines": "':Lines' names no handler",
+    "serve handlers_cli.py:Lines": "'handlers_cli.py' is no module name: write chat for chat.py",
+    "serve .handlers_cli:Lines": "'.handlers_cli' is no module name",
+    "serve nowhere.to.be:Lines": "there is no module 'nowhere', neither in ",
+    "serve handlers_cli.sub:Lines": "there is no module 'handlers_cli.sub', neither in ",
+    "serve handlers_cli:Line": "'handlers_cli' has no 'Line'; it defines Lines, Packets, Outer, "
+    "Site, one, later",
+    "serve handlers_cli:Outer.Lines": "'handlers_cli.Outer' has no 'Lines'",
+    "serve handlers_cli:number.Lines": "'handlers_cli.number' has no 'Lines'",
+    "serve handlers_cli:number": "handlers_cli:number handles no requests, it is 3: name a handler "
+    "class, such as a StreamRequestHandler, or a function of (request, client_address, server) "
+    "or of (socket, address)",
+    "serve handlers_cli:one": "handlers_cli:one handles no requests, it is <function one at ",
+    "serve handlers_cli:later": "handlers_cli:later handles no requests, it is <function later at ",
+    "serve handlers_cli:Site": "handlers_cli:Site is a server, and --bind and --model make one that "
+    "suits them: name a handler class, ",
+    "serve handlers_cli:Lines --bind udp://127.0.0.1:0": "Lines handles connections, and "
+    "udp://127.0.0.1:0 brings datagrams: bind it to tcp:// or unix:, or make it a Datagram",
+    "serve handlers_cli:Packets --bind unix:packets": "Packets handles datagrams, and unix:packets "
+    "brings connections: bind it to udp:// or unixgram:, or make it a StreamRequestHandler",
+    "serve handlers_cli:Lines --bind tcp://nowhere.invalid:0": "cannot listen at "
+    "tcp://nowhere.invalid:0: host 'nowhere.invalid' is not known (",
+    "serve handlers_cli:Lines --bind tcp://two..dots:0": "host 'two..dots' is not known (",
+    "serve handlers_cli:Lines --bind tcp://192.0.2.1:0": "cannot listen at tcp://192.0.2.1:0: "
+    f"{os.strerror(errno.EADDRNOTAVAIL)}; this machine has none such; ",
+    "serve handlers_cli:Lines --bind unix:no/where": "cannot listen at unix:no/where: "
+    f"{os.strerror(errno.ENOENT)}; its directory does not exist",
+    "serve handlers_cli:Lines --bind unix:handlers_cli.py": "cannot listen at unix:handlers_cli.py: "
+    f"{os.strerror(errno.EADDRINUSE)}; end whatever listens there, or choose another place",
+    f"serve handlers_cli:Lines --bind unix:{'x' * 200}": "AF_UNIX path too long",
+    "serve handlers_cli:Lines --bind fd://99999": "cannot listen at fd://99999: it is not an open "
+    f"socket ([Errno 9] {os.strerror(errno.EBADF)}); pass a socket that listens or ",
+    "serve handlers_cli:Lines --bind fd://99999999999999999999": "it is not an open socket (",
+    "run": "the following arguments are required: SCRIPT",
+    "run -m": "the following arguments are required: SCRIPT",
+}
+
+
+@pytest.mark.parametrize("line", COMMAND_LINES)
+def test_a_wrong_command_line_is_answered_with_one_line(complaint, line):
+    text = complaint(*line.split())
+    assert COMMAND_LINES[line] in text
+    assert "\n" not in text
+
+
+@contextmanager
+def pretending(owner, name, error):
+    def fail(*args):
+        raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, fail)
+        yield
+
+
+@pytest.mark.parametrize(
+    "endpoint, remedy",
+    [
+        ("tcp://127.0.0.1:80", "ports below 1024 need privileges; or pass a socket that is open"),
+        ("udp://127.0.0.1:80", "ports below 1024 need privileges; or pass a socket that is open"),
+        ("unix:sock", "the directory must be writable"),
+        ("unixgram:sock", "the directory must be writable"),
+    ],
+)
+def test_a_denied_permission_is_answered_with_what_is_needed(complaint, endpoint, remedy):
+    """The denial is made up, since these tests may run as root."""
+    Path("plain_cli.py").write_text("def handler(request, client_address, server): ...")
+    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    with pretending(greensock.TCPServer, "server_bind", denied):
+        text = complaint("serve", "plain_cli:handler", "--bind", endpoint)
+    assert text.startswith(f"cannot listen at {endpoint}: {denied.strerror}; {remedy}")
+
+
+@pytest.mark.parametrize("kind, scheme", [(socket.SOCK_STREAM, "tcp"), (socket.SOCK_DGRAM, "udp")])
+def test_a_port_in_use_is_told(complaint, kind, scheme):
+    """For datagrams, too, where sharing the port would be possible."""
+    handler = {"tcp": "Lines", "udp": "Packets"}[scheme]
+    with socket.socket(socket.AF_INET, kind) as other:
+        other.bind(("127.0.0.1", 0))
+        if scheme == "tcp":
+            other.listen()
+        endpoint = f"{scheme}://127.0.0.1:{other.getsockname()[1]}"
+        text = complaint("serve", f"handlers_cli:{handler}", "--bind", endpoint)
+    reason = os.strerror(errno.EADDRINUSE)
+    expected = f"{endpoint}: {reason}; end whatever listens there, or choose another place"
+    assert f"cannot listen at {expected}" == text
+
+
+def test_port_9000_is_the_default(complaint):
+    """Which is seen best when it is in use."""
+    with socket.socket() as other:
+        try:
+            other.bind(("127.0.0.1", 9000))
+        except OSError:
+            pass  # by somebody else, then
+        assert "tcp://127.0.0.1:9000: " in complaint("serve", "handlers_cli:Lines")
+
+
+def test_what_was_opened_is_closed_when_another_fails(complaint):
+    binds = "--bind", "unix:first", "--bind", "unix:no/second"
+    assert "unix:no/second" in complaint("serve", "handlers_cli:Lines", *binds)
+    assert not Path("first").exists()
+
+
+@pytest.mark.parametrize(
+    "kind, what",
+    [
+        (socket.SOCK_STREAM, "a connection already"),
+        (socket.SOCK_SEQPACKET, "another kind of socket"),
+    ],
+)
+def test_a_socket_that_suits_no_server_is_told_and_stays_open(complaint, kind, what):
+    one, other = socket.socketpair(socket.AF_UNIX, kind)
+    with one, other:
+        endpoint = f"fd://{one.fileno()}"
+        expected = "pass a socket that listens or that receives datagrams"
+        expected = f"cannot listen at {endpoint}: it is {what}; {expected}"
+        assert expected == complaint("serve", "handlers_cli:Lines", "--bind", endpoint)
+        one.send(b"still open")
+        assert b"still open" == other.recv(100)
+
+
+def test_a_descriptor_that_is_no_socket_is_told(complaint):
+    with open(os.devnull) as file:
+        text = complaint("serve", "handlers_cli:Lines", "--bind", f"fd://{file.fileno()}")
+    assert f"it is not an open socket ([Errno {int(errno.ENOTSOCK)}] " in text
+
+
+BROKEN = {
+    "import no_such_thing_cli": "  File \"{path}\", line 1, in <module>\n"
+    "    import no_such_thing_cli\n"
+    "ModuleNotFoundError: No module named 'no_such_thing_cli'",
+    "def f():\n    1 / 0\nf()": "ZeroDivisionError: division by zero",
+    "a b c": "  File \"{path}\", line 1\n    a b c\n      ^\nSyntaxError: invalid syntax",
+    "raise SystemExit(7)": "SystemExit: 7",
+}
+
+
+@pytest.mark.parametrize("code", BROKEN)
+def test_what_a_module_raises_is_shown_with_where(complaint, here, code):
+    """Its own frames are there, and no others."""
+    path = here / "broken_cli.py"
+    path.write_text(code)
+    first, *rest = complaint("serve", "broken_cli:Handler").splitlines()
+    assert "module 'broken_cli' could not be imported because it raised" == first
+    shown = [line for line in rest if line.strip(" ^~")]
+    expected = [line for line in BROKEN[code].format(path=path).splitlines() if line.strip(" ^~")]
+    assert expected == shown[-len(expected) :]
+    assert {str(path)} == {line.split('"')[1] for line in rest if line.startswith("  File ")}
+
+
+@same_in_both_worlds
+def test_the_process_exits_with_status_2(here):
+    """Both ways of starting it, with nothing on standard output."""
+    code = "import sys; from greensock.cli import main; sys.exit(main())"
+    for way in ["-m", "greensock"], ["-c", code]:
+        status, out, errors = run(*way, "serve", "nowhere:Lines", cwd=here, module=None)
+        assert (2, "") == (status, out)
+        assert errors.startswith("greensock: there is no module 'nowhere', neither in ")
+        assert 1 == errors.count("\n")
+
+
+def test_version_is_told(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert (0, f"greensock {greensock.__version__}\n") == (caught.value.code, capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("command", ["", "serve", "run"])
+def test_help_names_every_part(capsys, command):
+    with pytest.raises(SystemExit) as caught:
+        main([*command.split(), "--help"])
+    assert 0 == caught.value.code
+    parts = {
+        "": ["serve", "run", "--version"],
+        "serve": ["MODULE:HANDLER", "--bind", "--model", "--drain-timeout", "--log-level", "unixgram:"],
+        "run": ["SCRIPT", "-m MODULE", "ARGS"],
+    }
+    text = capsys.readouterr().out
+    assert [] == [part for part in parts[command] if part not in text]

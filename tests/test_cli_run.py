@@ -1,0 +1,262 @@
+"""``greensock run``: programs that know nothing of greensock run as under python, but green."""
+
+import http.client
+import json
+import re
+import signal
+import socket
+import threading
+import xmlrpc.client
+import zipfile
+
+import pytest
+
+from tests.commands import run, running, same_in_both_worlds
+
+pytestmark = same_in_both_worlds
+
+# Two requests have to be at work at the same time, or neither gets past the barrier.
+MEETING = """
+import os, threading
+from greenlet import getcurrent
+
+meeting = threading.Barrier(2)
+
+def meet():
+    meeting.wait(30)
+    return f"{threading.get_native_id() == os.getpid()} {getcurrent().parent is not None}"
+"""
+
+LINES = """
+import socketserver, time
+
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        time.sleep(0.01)
+        self.wfile.write(meet().encode())
+
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+
+    def process_request_thread(self, request, client_address):
+        super().process_request_thread(request, client_address)
+        print("finished", flush=True)
+
+with Server(("127.0.0.1", 0), Handler) as server:
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
+"""
+
+IN_A_THREAD = """
+import socketserver
+
+class Handler(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.sendall(meet().encode())
+
+with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    print(server.server_address[1], flush=True)
+    thread.join()
+"""
+
+SITE = """
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Page(BaseHTTPRequestHandler):
+    def do_GET(self):
+        text = meet().encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *args):
+        pass
+
+with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
+"""
+
+PROCEDURES = """
+from socketserver import ThreadingMixIn
+from xmlrpc.server import SimpleXMLRPCServer
+
+class Server(ThreadingMixIn, SimpleXMLRPCServer):
+    pass
+
+with Server(("127.0.0.1", 0), logRequests=False) as server:
+    server.register_function(meet)
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
+"""
+
+
+def ask_line(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        return client.makefile().read()
+
+
+def ask_site(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", "/")
+    with connection.getresponse() as response:
+        return response.read().decode()
+
+
+def ask_procedures(port):
+    with xmlrpc.client.ServerProxy(f"http://127.0.0.1:{port}") as proxy:
+        return proxy.meet()
+
+
+@pytest.mark.parametrize(
+    "program, ask",
+    [
+        pytest.param(LINES, ask_line, id="ThreadingMixIn"),
+        pytest.param(IN_A_THREAD, ask_line, id="ThreadingTCPServer-in-a-thread"),
+        pytest.param(SITE, ask_site, id="ThreadingHTTPServer"),
+        pytest.param(PROCEDURES, ask_procedures, id="SimpleXMLRPCServer"),
+    ],
+)
+def test_requests_overlap_as_greenlets_of_one_thread(tmp_path, program, ask):
+    """And gevent has nothing to warn of, such as modules that were imported too early."""
+    (tmp_path / "program.py").write_text(MEETING + program)
+    answers = []
+    with running("run", "program.py", cwd=tmp_path) as command:
+        port = int(command.line())
+        askers = [threading.Thread(target=lambda: answers.append(ask(port))) for _ in range(2)]
+        for asker in askers:
+            asker.start()
+        for asker in askers:
+            asker.join()
+        assert ["True True", "True True"] == answers
+        if program is LINES:
+            assert ["finished", "finished"] == [command.line(), command.line()]
+        command.signal(signal.SIGINT)
+        status, _, errors = command.end()
+    assert -signal.SIGINT == status
+    assert errors.endswith("\nKeyboardInterrupt\n")
+    assert "greensock/cli" not in errors
+
+
+def test_a_module_that_serves_is_run(tmp_path):
+    """The standard library's own web server, which ends in order on Ctrl-C."""
+    (tmp_path / "page").write_text("hello")
+    with running("run", "-m", "http.server", "0", "--bind", "127.0.0.1", cwd=tmp_path) as command:
+        port = int(re.search(r"port (\d+)", command.line())[1])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", "/page")
+        with connection.getresponse() as response:
+            assert b"hello" == response.read()
+        command.signal(signal.SIGINT)
+        assert (0, "\nKeyboard interrupt received, exiting.\n") == command.end()[:2]
+
+
+TELL = """
+import json, sys
+
+def work(path):
+    with open(path, "w") as file:
+        json.dump(__name__, file)
+
+spec = globals().get("__spec__")
+told = dict(
+    argv=sys.argv, path=sys.path, name=__name__, file=__file__, package=__package__,
+    cached=globals().get("__cached__"), spec=spec and [spec.name, spec.origin, spec.parent],
+    loader=type(__loader__).__name__, builtins=type(__builtins__).__name__,
+    itself=vars(sys.modules["__main__"]) is globals(),
+)
+
+if __name__ == "__main__":
+    json.dump(told, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    """A directory with a program in every form that python runs."""
+    path = tmp_path_factory.mktemp("programs")
+    for name in "tell.py", "folder/tell.py", "folder/__main__.py", "package/__main__.py":
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_text(TELL)
+    (path / "package/__init__.py").touch()
+    (path / "empty").mkdir()
+    (path / "link.py").symlink_to("folder/tell.py")
+    with zipfile.ZipFile(path / "program.zip", "w") as archive:
+        archive.writestr("__main__.py", TELL)
+    return path
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["tell.py", "folder/tell.py", "link.py", "folder", "program.zip", "-m tell", "-m package"],
+)
+def test_a_program_finds_itself_where_python_puts_it(programs, target):
+    """Its arguments, paths and names are the same, and the options after it are its own."""
+    args = *target.split(), "--help", "-m", "x", "--", "-y"
+    as_usual = json.loads(run(*args, cwd=programs, module=None)[1])
+    status, out, errors = run("run", *args, cwd=programs)
+    assert (0, "") == (status, errors)
+    assert as_usual == json.loads(out)
+
+
+FAILURES = {
+    "sys.exit()": 0,
+    "sys.exit(3)": 3,
+    "sys.exit('goodbye')": 1,
+    "def f():\n    1 / 0\nf()": 1,
+    "try:\n    1 / 0\nexcept ZeroDivisionError:\n    raise KeyError": 1,
+    "a b c": 1,
+    "raise KeyboardInterrupt": -signal.SIGINT,
+    "sys.excepthook = lambda *args: print(args[2].tb_frame.f_code.co_name)\n1 / 0": 1,
+}
+
+
+@pytest.mark.parametrize("code", FAILURES)
+def test_a_program_ends_as_under_python(tmp_path, code):
+    """With the same status, and with the same traceback."""
+    (tmp_path / "ends.py").write_text(f"import sys\n{code}\n")
+    as_usual = run("ends.py", cwd=tmp_path, module=None)
+    assert FAILURES[code] == as_usual[0]
+    assert as_usual == run("run", "ends.py", cwd=tmp_path)
+
+
+def test_processes_of_multiprocessing_find_the_program(tmp_path):
+    """A spawned one imports it under another name, and does not run it again."""
+    (tmp_path / "spawns.py").write_text(
+        TELL.replace('json.dump(told, sys.stdout)', '''import multiprocessing
+    process = multiprocessing.get_context("spawn").Process(target=work, args=("name",))
+    process.start()
+    process.join()
+    print(process.exitcode, open("name").read())''')
+    )
+    assert (0, '0 "__mp_main__"\n', "") == run("run", "spawns.py", cwd=tmp_path)
+
+
+NOTHING_TO_RUN = {
+    "nowhere.py": "cannot read the script 'nowhere.py': No such file or directory",
+    "empty": "there is no __main__.py in 'empty'",
+    "-m nowhere": "there is no module 'nowhere', neither in ",
+    "-m empty": "'empty' is no program: it has no code for python -m to run",
+    "-m sys": "'sys' is no program: it has no code for python -m to run",
+}
+
+
+@pytest.mark.parametrize("target", NOTHING_TO_RUN)
+def test_what_cannot_be_run_is_told_in_one_line(programs, target):
+    status, out, errors = run("run", *target.split(), cwd=programs)
+    assert (2, "", 1) == (status, out, errors.count("\n"))
+    assert errors.startswith(f"greensock: {NOTHING_TO_RUN[target]}")
+
+
+def test_what_is_not_public_in_socketserver_is_there(tmp_path):
+    """Programs use it, too; what is public is greensock's, with greenlets for threads."""
+    (tmp_path / "looks.py").write_text(
+        "import socketserver, sys\n"
+        "print(socketserver.__name__, sys.modules['socketserver'] is socketserver)\n"
+        "print(socketserver._SocketWriter.__module__, socketserver.TCPServer.__module__)\n"
+        "print(socketserver.ThreadingUDPServer.model, socketserver.ForkingMixIn.model)\n"
+    )
+    expected = "socketserver True\nsocketserver greensock.servers\ngreenlet fork\n"
+    assert (0, expected, "") == run("run", "looks.py", cwd=tmp_path)

@@ -1,0 +1,332 @@
+"""``greensock serve``, as its users see it: processes, sockets and signals."""
+
+import os
+import re
+import signal
+import socket
+
+import pytest
+
+import greensock
+from tests.commands import running, same_in_both_worlds
+
+pytestmark = same_in_both_worlds
+
+HANDLERS = '''
+import os, socketserver, threading
+
+import gevent
+
+
+def where(request, client_address, server):
+    """Tell who answers, on a connection or to a datagram."""
+    main = gevent.getcurrent().parent is None
+    answer = f"{server.model} {os.getpid()} {threading.get_native_id()}".encode()
+    if isinstance(request, tuple):
+        request[1].sendto(answer, client_address)
+    else:
+        request.sendall(answer)
+
+
+def old_style(sock, address):
+    sock.sendall(b"hello")
+
+
+class Held(socketserver.StreamRequestHandler):
+    """Is at work until the client says something."""
+
+    def handle(self):
+        self.wfile.write(b"ready")
+        if self.rfile.read(1):
+            self.wfile.write(b"done")
+
+
+class Outer:
+    class Stuck(socketserver.BaseRequestHandler):
+        """Does not notice that its connection was cut."""
+
+        def handle(self):
+            self.request.sendall(b"ready")
+            threading.Event().wait()
+
+
+class Last(socketserver.BaseRequestHandler):
+    """Asks its server to end."""
+
+    def handle(self):
+        self.server.shutdown()
+        self.request.sendall(b"bye")
+
+
+class Odd(BaseException):
+    pass
+
+
+def ends(sock, address):
+    raise SystemExit(3)
+
+
+def breaks(sock, address):
+    raise Odd
+
+
+def fails(sock, address):
+    raise ValueError("on purpose")
+'''
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """The directory that commands are run in, with the module ``handlers``."""
+    path = tmp_path_factory.mktemp("here")
+    (path / "handlers.py").write_text(HANDLERS)
+    return path
+
+
+def serve(here, handler, *options, **kwargs):
+    return running("serve", f"handlers:{handler}", *options, cwd=here, **kwargs)
+
+
+def place(line):
+    """What a startup line says is listened at."""
+    return re.fullmatch(r"greensock: serving \S+ on (.*), model \w+", line)[1]
+
+
+def address(line):
+    host, port = re.fullmatch(r"\w+://\[?(.*?)\]?:(\d+)", place(line)).groups()
+    return host, int(port)
+
+
+def connect(line):
+    return socket.create_connection(address(line), timeout=30)
+
+
+def received(sock):
+    """All that comes until the end."""
+    return b"".join(iter(lambda: sock.recv(1000), b""))
+
+
+def answer_over(family, kind, target, own=None):
+    """What comes back when somebody turns up at ``target``."""
+    with socket.socket(family, kind) as sock:
+        sock.settimeout(30)
+        if own is not None:
+            sock.bind(own)
+        sock.connect(target)
+        if kind == socket.SOCK_DGRAM:
+            sock.send(b"who?")
+            return sock.recv(1000)
+        return received(sock)
+
+
+def everywhere(here, model):
+    """The answers from each kind of endpoint of one command, and the command's process."""
+    stream, datagram = socket.SOCK_STREAM, socket.SOCK_DGRAM
+    name = f"greensock-test-{os.getpid()}-{model}"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.socket(socket.AF_INET, datagram) as receiver,
+    ):
+        receiver.bind(("127.0.0.1", 0))
+        endpoints = {
+            "tcp://127.0.0.1:0": (socket.AF_INET, stream),
+            "tcp://[::1]:0": (socket.AF_INET6, stream),
+            "tcp://localhost:0": (socket.AF_INET, stream),
+            "udp://127.0.0.1:0": (socket.AF_INET, datagram),
+            "udp://[::1]:0": (socket.AF_INET6, datagram),
+            f"unix:{model}.sock": (socket.AF_UNIX, stream, str(here / f"{model}.sock")),
+            f"unix:@{name}": (socket.AF_UNIX, stream, f"\0{name}"),
+            f"unixgram:{model}.gram": (
+                socket.AF_UNIX, datagram, str(here / f"{model}.gram"), f"\0{name}-client",
+            ),
+            f"fd://{listener.fileno()}": (socket.AF_INET, stream),
+            f"fd://{receiver.fileno()}": (socket.AF_INET, datagram),
+        }  # fmt: skip
+        options = [option for endpoint in endpoints for option in ("--bind", endpoint)]
+        fds = listener.fileno(), receiver.fileno()
+        with serve(here, "where", "--model", model, *options, pass_fds=fds) as command:
+            answers = {}
+            for endpoint, (family, kind, *target) in endpoints.items():
+                line = command.line()
+                if not target:
+                    target = [address(line.replace(f" ({endpoint})", ""))]
+                answers[endpoint] = answer_over(family, kind, *target).decode().split()
+            command.signal(signal.SIGTERM)
+            assert (0, "", "") == command.end()
+    assert [] == list(here.glob(f"{model}.*"))
+    return answers, command
+
+
+def is_main(pid, thread, command):
+    return pid == thread == str(command.pid)
+
+
+def is_thread(pid, thread, command):
+    return pid == str(command.pid) != thread
+
+
+def is_child(pid, thread, command):
+    return pid == thread != str(command.pid)
+
+
+WORKERS = {"greenlet": is_main, "inline": is_main, "thread": is_thread, "fork": is_child}
+
+
+@pytest.mark.parametrize("model", greensock.MODELS)
+def test_every_endpoint_is_served_under_every_model(here, model):
+    """Ten endpoints of one process, each announced; the paths are gone in the end."""
+    answers, command = everywhere(here, model)
+    assert 10 == len(answers)
+    for endpoint, (name, pid, thread) in answers.items():
+        assert model == name, endpoint
+        assert WORKERS[model](pid, thread, command), (endpoint, pid, thread, command.pid)
+
+
+def test_startup_lines_say_what_listens_where(here):
+    """The port is the one the system chose; the model is greenlet unless another is asked for."""
+    shown = {
+        "tcp://127.0.0.1:0": r"tcp://127\.0\.0\.1:[1-9]\d*",
+        "tcp://:0": r"tcp://0\.0\.0\.0:[1-9]\d*",
+        "tcp://[::]:0": r"tcp://\[::\]:[1-9]\d*",
+        "unix:@greensock-shown": "unix:@greensock-shown",
+        "unixgram:shown": "unixgram:shown",
+    }
+    options = [option for endpoint in shown for option in ("--bind", endpoint)]
+    with serve(here, "where", *options) as command:
+        for expected in shown.values():
+            line = rf"greensock: serving handlers:where on {expected}, model greenlet"
+            assert re.fullmatch(line, command.line())
+
+
+def test_functions_of_a_socket_and_an_address_are_served(here):
+    with serve(here, "old_style", "--bind", "tcp://127.0.0.1:0") as command:
+        with connect(command.line()) as client:
+            assert b"hello" == received(client)
+
+
+@pytest.mark.parametrize(
+    "model, number",
+    [
+        ("greenlet", signal.SIGINT),
+        ("greenlet", signal.SIGTERM),
+        ("thread", signal.SIGINT),
+        ("fork", signal.SIGTERM),
+        ("inline", signal.SIGINT),
+    ],
+)
+def test_a_signal_ends_it_when_the_handlers_have_finished(here, model, number):
+    """Nobody new is accepted, whoever is connected is served to the end, and the status is 0."""
+    bind = "--bind", "tcp://127.0.0.1:0", "--log-level", "info"
+    with serve(here, "Held", *bind, "--model", model) as command:
+        with connect(command.line()) as client:
+            assert b"ready" == client.recv(5, socket.MSG_WAITALL)
+            command.signal(number)
+            if model != "inline":  # whose loop is the handler's, too
+                command.complaint("no longer serving")
+            client.sendall(b".")
+            assert b"done" == received(client)
+        code, out, errors = command.end()
+        assert (0, "") == (code, out), errors
+        assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("model", greensock.MODELS)
+def test_handlers_are_cut_when_the_drain_timeout_is_over(here, model):
+    options = "--bind", "tcp://127.0.0.1:0", "--drain-timeout", "0", "--model", model
+    with serve(here, "Held", *options) as command:
+        with connect(command.line()) as client:
+            assert b"ready" == client.recv(5, socket.MSG_WAITALL)
+            command.signal(signal.SIGTERM)
+            assert b"" == received(client)
+            code, out, errors = command.end()
+        assert (0, "") == (code, out)
+        assert (model != "inline") == (" WARNING greensock: connection from " in errors), errors
+
+
+def test_a_thread_that_never_ends_does_not_keep_it(here):
+    options = "--bind", "tcp://127.0.0.1:0", "--drain-timeout", "0", "--model", "thread"
+    with serve(here, "Outer.Stuck", *options) as command:
+        with connect(command.line()) as client:
+            assert b"ready" == client.recv(5, socket.MSG_WAITALL)
+            command.signal(signal.SIGTERM)
+            assert 0 == command.end()[0]
+
+
+@pytest.mark.parametrize("model", ["greenlet", "thread", "fork"])
+def test_a_second_signal_ends_it_at_once(here, model):
+    """As the signal itself would, and no child is left with the connection."""
+    options = "--drain-timeout", "none", "--log-level", "info", "--model", model
+    with serve(here, "Held", "--bind", "tcp://127.0.0.1:0", *options) as command:
+        with connect(command.line()) as client:
+            assert b"ready" == client.recv(5, socket.MSG_WAITALL)
+            command.signal(signal.SIGINT)
+            command.complaint("no longer serving")
+            command.signal(signal.SIGTERM)
+            assert b"" == received(client)
+        assert -signal.SIGTERM == command.end()[0]
+
+
+def test_an_ignored_signal_stays_ignored(here):
+    """A shell without job control starts what is in the background with SIGINT ignored."""
+
+    def ignore():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    bind = "--bind", "tcp://127.0.0.1:0"
+    with serve(here, "Held", *bind, preexec_fn=ignore) as command:
+        with connect(command.line()) as client:
+            assert b"ready" == client.recv(5, socket.MSG_WAITALL)
+            command.signal(signal.SIGINT)
+            command.signal(signal.SIGTERM)  # were it the second, it would not wait
+            client.sendall(b".")
+            assert b"done" == received(client)
+        assert (0, "", "") == command.end()
+
+
+def test_a_handler_may_end_it(here):
+    """By its server's shutdown()."""
+    with serve(here, "Last", "--bind", "tcp://127.0.0.1:0") as command:
+        with connect(command.line()) as client:
+            assert b"bye" == received(client)
+        assert (0, "", "") == command.end()
+
+
+@pytest.mark.parametrize("handler, status", [("ends", 3), ("breaks", 1)])
+def test_without_a_model_it_ends_as_its_handler_says(here, handler, status):
+    """SystemExit and its like reach the main program, and yet all is closed in order."""
+    with serve(here, handler, "--bind", "unix:ends.sock", "--model", "inline") as command:
+        command.line()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(here / "ends.sock"))
+            assert b"" == received(client)
+            assert status == command.end()[0]
+    assert not (here / "ends.sock").exists()
+
+
+def test_errors_in_handlers_are_logged_to_standard_error(here):
+    with serve(here, "fails", "--bind", "tcp://127.0.0.1:0") as command:
+        with connect(command.line()) as client:
+            assert b"" == received(client)
+        line = command.complaint("ERROR greensock: request from ('127.0.0.1', ")
+        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ERROR", line)
+        command.complaint("ValueError: on purpose")
+
+
+def test_log_level_chooses_what_is_logged(here):
+    with serve(here, "fails", "--bind", "tcp://127.0.0.1:0", "--log-level", "critical") as command:
+        with connect(command.line()) as client:
+            assert b"" == received(client)
+        command.signal(signal.SIGTERM)
+        assert (0, "", "") == command.end()
+
+
+def test_it_can_be_started_again_at_once(here):
+    """Although connections that it closed first linger in the system."""
+    with serve(here, "where", "--bind", "tcp://127.0.0.1:0") as command:
+        line = command.line()
+        with connect(line) as client:
+            received(client)
+        command.signal(signal.SIGTERM)
+        command.end()
+    with serve(here, "where", "--bind", place(line)) as command:
+        assert line == command.line()
