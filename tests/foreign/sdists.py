@@ -58,7 +58,8 @@ def _run(*command: str | Path) -> None:
     done = subprocess.run(command, check=False, stdout=pipe, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         errors = [line for line in done.stdout.splitlines() if line.startswith(("ERROR", "error"))]
-        raise Unavailable("\n".join(errors) or done.stdout[-2000:])
+        why = "\n".join(errors) or done.stdout[-2000:]
+        raise Unavailable(f"cannot make ready for them; is PyPI within reach?\n{why}")
 
 
 def _environment(cache: Path) -> Path:
