@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from gevent._hub_local import get_hub, get_hub_if_exists, set_hub, set_loop
-from gevent.hub import MAIN_THREAD_IDENT, GreenletExit, Hub, getcurrent
+from gevent.hub import MAIN_THREAD_IDENT, GreenletExit, getcurrent
 
 from . import native
+from .grandchildren import make_hub
 from .signals import hear_signals
 
 _main_ident = MAIN_THREAD_IDENT
@@ -94,7 +95,6 @@ def start_afresh_in_child() -> None:
     must not return afterwards, because it would return into the parent's hub: end it with
     ``os._exit``.
     """
-    forked_in_main_thread = native.get_ident() == MAIN_THREAD_IDENT
     hub = get_hub_if_exists()
     if hub is not None:
         _parents_hubs.append((hub, hub.loop))
@@ -108,9 +108,8 @@ def start_afresh_in_child() -> None:
             _signal.signal(number, _signal.SIG_DFL)
     if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
         _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-    if hub is not None and not forked_in_main_thread:
-        # gevent makes a default loop only for the thread that was the main one at first, and
-        # only a default loop knows of child processes.
-        set_hub(Hub(default=True))
     if native.is_patched():
+        if native.get_ident() != MAIN_THREAD_IDENT:
+            set_hub(make_hub())
+            hear_signals(get_hub())  # which only a default loop does of itself
         _pass_ctrl_c_on(get_hub())
