@@ -1,7 +1,7 @@
 """The toolboxes: the same concurrency tools for handlers under any model."""
 
+import sys
 import threading
-from contextlib import contextmanager
 
 import gevent
 import gevent.event
@@ -12,15 +12,35 @@ from zope.interface import classImplements, implementer
 
 from .interfaces import IEvent, ILock, IQueue, ITask, IToolbox
 from .net import crossing, deadlines, native
+from .net.hubs import in_main_thread
 from .net.threads import start_thread
 
 classImplements(gevent.thread.LockType, ILock)  # type: ignore[misc]  # gevent has no types
 classImplements(gevent.event.Event, IEvent)  # type: ignore[misc]
-classImplements(gevent.queue.Queue, IQueue)  # type: ignore[misc]
+
+
+@implementer(IQueue)
+class _GreenQueue(crossing.Punctual, gevent.queue.Queue):
+    pass
 
 
 @implementer(ITask)
 class _GreenTask(gevent.Greenlet):
+    def __init__(self, function, args, kwargs):
+        super().__init__()
+        self._call = function, args, kwargs
+
+    def _run(self):
+        function, args, kwargs = self._call
+        try:
+            function(*args, **kwargs)
+        except BaseException as error:
+            # The hub would end the whole thread for some of these.
+            if isinstance(error, KeyboardInterrupt) and in_main_thread():
+                raise
+            if not isinstance(error, (SystemExit, gevent.GreenletExit)):
+                gevent.get_hub().print_exception(self, *sys.exc_info())
+
     def join(self, timeout=None):
         super().join(timeout)
         return self.dead
@@ -34,6 +54,9 @@ class _ThreadTask:
         def body():
             try:
                 function(*args, **kwargs)
+            except BaseException:
+                told = *sys.exc_info(), threading.current_thread()
+                threading.excepthook(threading.ExceptHookArgs(told))
             finally:
                 self._ended.set()
 
@@ -50,9 +73,13 @@ class GreenToolbox:
     name = "greenlet"
 
     def spawn(self, function, *args, **kwargs):
-        return _GreenTask.spawn(function, *args, **kwargs)
+        task = _GreenTask(function, args, kwargs)
+        task.start()
+        return task
 
     def sleep(self, seconds):
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
         gevent.sleep(seconds)
 
     def Lock(self):
@@ -62,12 +89,10 @@ class GreenToolbox:
         return gevent.event.Event()
 
     def Queue(self, maxsize=0):
-        return gevent.queue.Queue(maxsize or None)
+        return _GreenQueue(maxsize or None)
 
-    @contextmanager
     def deadline(self, seconds):
-        with gevent.Timeout(seconds, TimeoutError("the deadline has passed")):
-            yield
+        return deadlines.GreenDeadline(seconds)
 
     def __repr__(self):
         return f"<toolbox {self.name}>"
@@ -103,9 +128,9 @@ class ThreadToolbox(GreenThreadsToolbox):
         if get_hub_if_exists() is None:
             native.sleep(limit)
         else:
-            gevent.sleep(limit)
+            super().sleep(limit)
         if limit < seconds:
-            deadlines.check()
+            raise deadlines.passed()
 
     def deadline(self, seconds):
         return deadlines.deadline(seconds)

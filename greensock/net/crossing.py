@@ -19,6 +19,7 @@ class Event:
     def __init__(self):
         self._changed = Condition()
         self._flag = False
+        self._times_set = 0
 
     def is_set(self):
         return self._flag
@@ -26,6 +27,7 @@ class Event:
     def set(self):
         with self._changed:
             self._flag = True
+            self._times_set += 1
             self._changed.notify_all()
 
     def clear(self):
@@ -34,7 +36,11 @@ class Event:
 
     def wait(self, timeout=None):
         with self._changed:
-            return self._changed.wait_for(self.is_set, timeout)
+            # Who waits now must not miss that it is set, even if it is cleared right after.
+            before = self._times_set
+            return self._changed.wait_for(
+                lambda: self._flag or self._times_set != before, timeout
+            )
 
 
 @implementer(ILock)
@@ -46,9 +52,13 @@ class Lock:
         self._held = False
 
     def acquire(self, blocking=True, timeout=-1):
+        if timeout != -1:
+            if not blocking:
+                raise ValueError("can't specify a timeout for a non-blocking call")
+            _check_timeout(timeout)
         with self._freed:
             if self._held and blocking:
-                self._freed.wait_for(self._is_free, None if timeout < 0 else timeout)
+                self._freed.wait_for(self._is_free, None if timeout == -1 else timeout)
             if self._held:
                 return False
             self._held = True
@@ -74,8 +84,22 @@ class Lock:
         self.release()
 
 
+class Punctual:
+    """Comes before a queue class: a negative timeout is an error, even where none is needed."""
+
+    def put(self, item, block=True, timeout=None):
+        if block and timeout is not None:
+            _check_timeout(timeout)
+        super().put(item, block, timeout)
+
+    def get(self, block=True, timeout=None):
+        if block and timeout is not None:
+            _check_timeout(timeout)
+        return super().get(block, timeout)
+
+
 @implementer(IQueue)
-class Queue(native.Queue):
+class Queue(Punctual, native.Queue):
     """The standard library's queue, waiting on conditions that suit every caller."""
 
     def __init__(self, maxsize=0):
@@ -84,3 +108,8 @@ class Queue(native.Queue):
         self.not_empty: Any = Condition(self.mutex)
         self.not_full: Any = Condition(self.mutex)
         self.all_tasks_done: Any = Condition(self.mutex)
+
+
+def _check_timeout(seconds):
+    if seconds < 0:
+        raise ValueError(f"{seconds!r} is no timeout: it must not be negative")

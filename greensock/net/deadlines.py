@@ -1,40 +1,48 @@
-"""Deadlines of OS threads: what a thread may still wait, kept where its waits can look.
+"""Deadlines: how long what runs in a ``with`` block may still wait.
 
-Nothing can interrupt a thread from outside. So a deadline is written down for the thread, and
-every wait of the toolbox and of its connection looks here first.
+Nothing can interrupt a thread from outside. So ``deadline`` writes down when the time is up, and
+every wait of the toolbox and of the connection looks here first. A greenlet's wait can be
+interrupted, by a timer on its hub: ``GreenDeadline`` reaches every cooperative wait.
 """
 
 from contextlib import contextmanager
-from threading import local
 from time import monotonic
+from typing import Any
 
-_thread = local()
+from gevent import get_hub
+from gevent.hub import getcurrent
+
+# By greenlet, because a thread with a hub runs many; any other thread is one greenlet itself.
+_ends: dict[Any, float] = {}
 
 
 @contextmanager
 def deadline(seconds):
     """The waits of the block may take ``seconds`` together (None for no limit)."""
-    outer = getattr(_thread, "ends", None)
-    ends = None if seconds is None else monotonic() + seconds
-    if outer is not None and (ends is None or outer < ends):
-        ends = outer
-    _thread.ends = ends
+    me = getcurrent()
+    outer = _ends.get(me)
+    if seconds is not None:
+        ends = monotonic() + seconds
+        _ends[me] = ends if outer is None else min(ends, outer)
     try:
         yield
     finally:
-        _thread.ends = outer
+        if outer is not None:
+            _ends[me] = outer
+        else:
+            _ends.pop(me, None)
 
 
 def remaining():
-    """Seconds left until this thread's deadline, never negative; None if it has none."""
-    ends = getattr(_thread, "ends", None)
+    """Seconds left until the caller's deadline, never negative; None if it has none."""
+    ends = _ends.get(getcurrent())
     return None if ends is None else max(0.0, ends - monotonic())
 
 
 def check() -> None:
-    """Raise TimeoutError if this thread's deadline has passed."""
+    """Raise TimeoutError if the caller's deadline has passed."""
     if remaining() == 0.0:
-        raise TimeoutError("the deadline has passed")
+        raise passed()
 
 
 def nearest(timeout):
@@ -43,3 +51,42 @@ def nearest(timeout):
     if left is None:
         return timeout
     return left if timeout is None else min(left, timeout)
+
+
+def passed():
+    """What the wait raises that would go past a deadline."""
+    return TimeoutError("the deadline has passed")
+
+
+class GreenDeadline:
+    """The same for every cooperative wait of the greenlet that enters the block.
+
+    Once the time is up, each further wait in the block is interrupted, too.
+    """
+
+    def __init__(self, seconds):
+        self._seconds = seconds
+        self._timer = None
+
+    def __enter__(self):
+        if self._seconds is not None:
+            self._start(max(0.0, self._seconds), getcurrent())
+
+    def __exit__(self, *args):
+        self._stop()
+
+    def _start(self, seconds, greenlet):
+        self._timer = get_hub().loop.timer(seconds)
+        # The loop's clock stands still while greenlets run; it must not cut the time short.
+        self._timer.start(self._expire, greenlet, update=True)
+
+    def _stop(self):
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.stop()
+            timer.close()
+
+    def _expire(self, greenlet):
+        self._stop()
+        self._start(0.0, greenlet)
+        greenlet.throw(passed())

@@ -1,0 +1,168 @@
+"""A server under observation: what happens in it is written down, wherever it happens."""
+
+import mmap
+import os
+import select
+import sys
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from gevent.hub import GreenletExit
+
+from .driving import ask, begin, read_all, serving
+from .trial import ON_PURPOSE, Call, Trial, unreported
+
+_EXCEPTIONS: dict[str, Any] = {
+    kind.__name__: kind for kind in (ValueError, MemoryError, SystemExit, GreenletExit)
+}
+
+
+class Diary:
+    """Words in the order they were written, by threads and by forked processes alike."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        reading, writing = os.pipe()
+        self._reader = open(reading, "rb", buffering=0)
+        self._writer = open(writing, "wb", buffering=0)
+        self._text = ""
+
+    def write(self, word: str) -> None:
+        """Add a word, and by which process; one write, so that words do not mix."""
+        self._writer.write(f"{word} {os.getpid()}\n".encode())
+
+    def entries(self) -> list[tuple[str, int]]:
+        """All there is so far, as (word, process)."""
+        while select.select([self._reader], [], [], 0)[0]:
+            self._text += self._reader.read(select.PIPE_BUF).decode()
+        lines = (line.split() for line in self._text.split("\n")[:-1])
+        return [(word, int(process)) for word, process in lines]
+
+    def words(self) -> list[str]:
+        """All the words so far."""
+        return [word for word, _ in self.entries()]
+
+    def wait_for(self, word: str, times: int = 1) -> None:
+        """Wait until the word has been written so often; AssertionError if it is not in time."""
+        ends = monotonic() + self._patience
+        while self.words().count(word) < times:
+            left = ends - monotonic()
+            if left <= 0:
+                raise AssertionError(f"{word!r} did not come {times} times: {self.words()}")
+            select.select([self._reader], [], [], left)
+
+    def close(self) -> None:
+        self._reader.close()
+        self._writer.close()
+
+
+class Gate:
+    """Holds handlers up until it is opened, in this process and in forked ones."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 1)
+
+    def open(self) -> None:
+        self._memory[0] = 1
+
+    def wait(self, toolbox: Any) -> None:
+        """Wait by ``toolbox.sleep``, the one way to wait for another process in every model."""
+        while not self._memory[0]:
+            toolbox.sleep(0.002)
+
+
+class Scene:
+    """A server whose handler does as its client says: ``make(handler)`` returns the server.
+
+    The handler understands ``echo TEXT``, ``raise NAME``, ``hold TEXT``, which answers once the
+    gate is open, and ``shutdown TEXT``.
+    """
+
+    def __init__(self, trial: Trial, make: Callable[[Any], Any]) -> None:
+        self.trial = trial
+        self.server = make(self._handle)
+        self.diary = Diary(trial.patience)
+        self.gate = Gate()
+        self.server.handle_error = self._handle_error
+
+    def __enter__(self) -> "Scene":
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.gate.open()
+        self.trial.start(self.server.server_close, "server_close()").goes_on(1.0)
+        self.diary.close()
+
+    def serving(self) -> Any:
+        """The server is served while the block runs, and closed at its end."""
+        return serving(self.server, self.trial)
+
+    def begin(self) -> Call:
+        """Start serving in a thread of its own."""
+        return begin(self.server, self.trial)
+
+    def ask(self, text: str) -> str:
+        """What the server answers."""
+        return ask(self.server, text.encode(), self.trial.patience).decode()
+
+    def trace(self, *hooks: str) -> None:
+        """Have each call of these methods of the server written down."""
+        for hook in hooks:
+            setattr(self.server, hook, self._traced(hook, getattr(self.server, hook)))
+
+    def _traced(self, hook: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def traced(*args: Any, **kwargs: Any) -> Any:
+            self.diary.write(hook)
+            return method(*args, **kwargs)
+
+        return traced
+
+    def _handle_error(self, request: Any, client_address: Any) -> None:
+        self.diary.write(f"handle_error:{type(sys.exc_info()[1]).__name__}")
+
+    def _handle(self, request: Any, client_address: Any, server: Any) -> None:
+        self.diary.write("handler")
+        if isinstance(request, tuple):
+            data, sock = request
+            answer = self._obey(data.decode(), server)
+            sock.sendto(answer.encode(), client_address)
+        else:
+            answer = self._obey(read_all(request).decode(), server)
+            request.sendall(answer.encode())
+        self.diary.write("handled")
+
+    def _obey(self, text: str, server: Any) -> str:
+        command, _, argument = text.partition(" ")
+        if command == "raise":
+            raise _EXCEPTIONS[argument](ON_PURPOSE)
+        if command == "hold":
+            self.diary.write("held")
+            self.gate.wait(server.toolbox)
+        if command == "shutdown":
+            server.shutdown()
+            self.diary.write("asked")
+        return argument.upper()
+
+
+class Promises:
+    """What a contract promises beyond its names, as functions of a fresh scene."""
+
+    def __init__(self) -> None:
+        self._all: list[tuple[Any, str, Callable[[Scene], None]]] = []
+
+    def of(self, contract: Any, text: str) -> Callable[[Any], Any]:
+        """Decorate a function as the trial of the promise ``text`` of ``contract``."""
+
+        def note(keep: Callable[[Scene], None]) -> Callable[[Scene], None]:
+            self._all.append((contract, text, keep))
+            return keep
+
+        return note
+
+    def try_all(self, trial: Trial, make: Callable[[Any], Any], contracts: Any) -> None:
+        """Try every promise of ``contracts`` on a server of its own."""
+        for contract, text, keep in self._all:
+            if contract in contracts:
+                with trial.promise(text), unreported(), Scene(trial, make) as scene:
+                    keep(scene)
