@@ -45,7 +45,7 @@ def main():
     parser.add_argument("--port", type=int, default=8000, help="0 takes any that is free")
     options = parser.parse_args()
     site = sites[options.model]
-    site.daemon_threads = True
+    site.drain_timeout = 1  # second that Ctrl-C waits for visitors who stay
     with suppress(KeyboardInterrupt), site(("localhost", options.port), Page) as server:
         url = "http://{}:{}/hello".format(*server.server_address)
         print(f"Listening, model {options.model}. Try: curl {url}", flush=True)

@@ -1,6 +1,7 @@
 """What the examples share: their options, and serving one handler until Ctrl-C."""
 
 import argparse
+import logging
 from contextlib import suppress
 
 from greensock import MODELS, server_class
@@ -21,10 +22,11 @@ def options(description, *, models=MODELS, port=9000, **others):
 
 def serve(handler, options, *, transport="tcp", hint):
     """Serve until Ctrl-C. ``hint`` says how to talk to ``{host}`` and ``{port}``."""
+    logging.getLogger("greensock").setLevel(logging.ERROR)  # to hang up is no news here
 
     class Server(server_class(options.model, transport)):
         allow_reuse_address = transport == "tcp"  # so that it can be started again at once
-        daemon_threads = True  # so that Ctrl-C does not wait for whoever is connected
+        drain_timeout = 0  # so that Ctrl-C hangs up on whoever is connected
 
     with suppress(KeyboardInterrupt), Server((options.host, options.port), handler) as server:
         host, port = server.server_address[:2]
