@@ -11,6 +11,7 @@ descriptor, and the socket object keeps the timeout its owner set.
 """
 
 import os
+import select
 from time import monotonic
 
 from gevent.hub import getcurrent
@@ -59,6 +60,8 @@ class Loop:
         if listening or server._gs_shares_socket_with_handlers():
             self._was_blocking = os.get_blocking(self._fd)
             os.set_blocking(self._fd, False)
+        self._ready = native.poll()
+        self._ready.register(self._fd, select.POLLIN)
         self._watch = Watch(hub)
 
     def close(self):
@@ -124,8 +127,9 @@ class Loop:
         return self._watch.thread == native.get_ident()
 
     def _wait(self, timeout):
-        if self._resume_at is not None:
-            pause = self._resume_at - monotonic()
+        resume_at = self._resume_at  # workers of other threads may take it away meanwhile
+        if resume_at is not None:
+            pause = resume_at - monotonic()
             if pause > 0:
                 self._watch.wait(None, pause if timeout is None else min(pause, timeout))
                 self._raise_interruption()
@@ -143,10 +147,13 @@ class Loop:
     def _take(self, most):
         taken = 0
         while taken < most and not self._stopping and self._server._gs_has_room():
+            # An overridden get_request may block when there is nothing to get.
+            if taken and not self._ready.poll(0):
+                break
             try:
                 request, client_address = self._server.get_request()
             except BlockingIOError:
-                break  # another process was faster, or that was the last
+                break  # another process was faster
             except Exception as error:
                 self._get_request_failed(error)
                 return taken
