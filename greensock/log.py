@@ -64,5 +64,3 @@ _write(
     "client_address",
     "error",
 )
-_write(interfaces.IServerStarted, logging.INFO, "serving: %s", "server")
-_write(interfaces.IServerStopped, logging.INFO, "no longer serving: %s", "server")

@@ -38,9 +38,10 @@ class Loop:
         self.hub = hub
         self.serving = serving
         self.greenlet = getcurrent()
-        self.ended = Event()
+        self._ended = Event()
         self._server = server
         self._stopping = False
+        self._is_taking = False
         self._interruption = None
         self._backoff = Backoff()
         self._paused_since = None
@@ -62,16 +63,31 @@ class Loop:
             os.set_blocking(self._fd, False)
         self._ready = native.poll()
         self._ready.register(self._fd, select.POLLIN)
+        self._ready = native.poll()
+        self._ready.register(self._fd, select.POLLIN)
+        self._ready = native.poll()
+        self._ready.register(self._fd, select.POLLIN)
         self._watch = Watch(hub)
 
     def close(self):
-        """Give everything back and let those know who wait for the end."""
+        """Give everything back that it has taken."""
         self._watch.close()
         if self._reserve is not None:
             os.close(self._reserve)
         if self._was_blocking and self._listener_is_open():
             os.set_blocking(self._fd, True)
-        self.ended.set()
+
+    def announce_end(self):
+        """Let those go on who wait for the end.
+
+        Its thread may be a daemon, and the program exit as soon as they go on. So the thread's
+        hub should be gone by now: the interpreter crashes if it stops a thread in a greenlet.
+        """
+        self._ended.set()
+
+    def wait_for_end(self, timeout=None):
+        """Wait until the end was announced, at most ``timeout`` seconds; whether it was."""
+        return self._ended.wait(timeout)
 
     def run(self, poll_interval):
         """Take requests until stopped; call ``service_actions`` on every turn."""
@@ -80,7 +96,9 @@ class Loop:
             if self._stopping:
                 break  # type: ignore[unreachable]  # it was running for someone else to say so
             if readable:
+                self._is_taking = True
                 self._take(self._server._gs_requests_per_turn)
+                self._is_taking = False
             self._server.service_actions()
 
     def run_once(self, timeout):
@@ -119,8 +137,8 @@ class Loop:
         self.stop()
         if self.in_own_thread():
             self._watch.let_go()
-        elif self._watch.holds_descriptor:
-            self.ended.wait(PATIENCE)
+        elif not self._is_taking:
+            self._ended.wait(PATIENCE)
 
     def in_own_thread(self):
         """Whether the caller runs in the OS thread of the loop."""

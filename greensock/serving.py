@@ -10,6 +10,7 @@ with ``_gs_``: it shares its namespace with every server ever written, and their
 import socket
 import socketserver
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from gevent.hub import getcurrent
@@ -65,13 +66,14 @@ class Serving(_Served):
         again. Nothing else waits for it.
         """
         self._gs_check_handler()
-        with borrowed_hub() as hub:
+        with ExitStack() as at_the_end, borrowed_hub() as hub:
             loop = self._gs_open_loop(hub)
+            at_the_end.callback(loop.announce_end)
             try:
                 loop.run(poll_interval if self._gs_is_overridden("service_actions") else None)
             finally:
                 self._gs_close_loop(loop)
-                self._gs_leave_thread()
+                self._gs_leave_thread(loop)
 
     def handle_request(self):
         """Wait for one request and process it.
@@ -82,8 +84,9 @@ class Serving(_Served):
         self._gs_check_handler()
         own = self.socket.gettimeout() if hasattr(self, "socket") else None
         limits = [limit for limit in (own, self.timeout) if limit is not None]
-        with borrowed_hub() as hub:
+        with ExitStack() as at_the_end, borrowed_hub() as hub:
             loop = Loop(self, hub, serving=False)
+            at_the_end.callback(loop.announce_end)
             alone = self._gs_loop is None
             if alone:
                 self._gs_loop = loop
@@ -95,7 +98,7 @@ class Serving(_Served):
                     self._gs_loop = None
                 self._gs_loop_closing(loop)
                 loop.close()
-                self._gs_leave_thread()
+                self._gs_leave_thread(loop)
         if not taken:
             return self.handle_timeout()
 
@@ -114,7 +117,7 @@ class Serving(_Served):
         loop.stop()
         if getcurrent() in (loop.greenlet, loop.hub) or self._gs_is_at_work():
             return
-        loop.ended.wait()
+        loop.wait_for_end()
 
     def server_close(self):
         """End the loop, then close what the server holds."""
@@ -154,11 +157,11 @@ class Serving(_Served):
         loop.close()
         events.emit(events.ServerStopped, self)
 
-    def _gs_leave_thread(self):
+    def _gs_leave_thread(self, loop):
         # What runs on this thread's hub stops with the thread, unless that is the main one or
         # its main greenlet is still elsewhere.
         if is_bottom(getcurrent()) and not in_main_thread():
-            self._gs_linger()
+            self._gs_linger(loop)
             self._gs_drop_view()
 
     def _gs_dispatch(self, request, client_address):
@@ -254,5 +257,5 @@ class Serving(_Served):
     def _gs_loop_closing(self, loop):
         """The accept loop has ended; its hub is still this thread's."""
 
-    def _gs_linger(self):
-        """Let workers finish that would stop with this thread."""
+    def _gs_linger(self, loop):
+        """Let workers finish that would stop with this thread; ``loop`` has ended."""

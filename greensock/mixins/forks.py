@@ -66,6 +66,8 @@ class ForkingMixIn(OutsideMixIn):
         close_all_in_child()
         for sibling in self._gs_crew or ():
             os.close(sibling.worker.sentinel)
+        # A handler may close or shut down its server, and none of these is its to end.
+        self._gs_loop = self._gs_sentries = self._gs_crew = self.active_children = None
         try:
             if not self._gs_enter(job):
                 return 1
@@ -113,7 +115,7 @@ class ForkingMixIn(OutsideMixIn):
     def _gs_finish_crew(self):
         loop = self._gs_loop
         if loop is not None and not loop.in_own_thread():
-            loop.ended.wait()  # until then its hub reaps, afterwards nobody would
+            loop.wait_for_end()  # until then its hub reaps, afterwards nobody would
         super()._gs_finish_crew()
 
     def _gs_await_crew(self, timeout):

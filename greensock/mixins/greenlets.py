@@ -58,5 +58,7 @@ class GreenletMixIn(ModelMixIn):
         # The greenlet's own hub has to do it, which may be another thread's.
         job.worker.parent.loop.run_callback_threadsafe(job.worker.throw, GreenletExit)
 
-    def _gs_linger(self):
+    def _gs_linger(self, loop):
+        if self._gs_crew:
+            loop.announce_end()  # shutdown() does not wait for handlers
         self._gs_wait_or_cut()

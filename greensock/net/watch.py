@@ -52,11 +52,6 @@ class Watch:
                 timer.stop()
                 timer.close()
 
-    @property
-    def holds_descriptor(self):
-        """Whether a wait has a descriptor in the hub's hands at this moment."""
-        return self._io is not None
-
     def let_go(self):
         """Take the descriptor out of the hub's hands, so that it may be closed."""
         io, self._io = self._io, None
