@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import socket
 import sys
 from contextlib import contextmanager
@@ -85,7 +86,7 @@ COMMAND_LINES = {
     "serve handlers_cli:Lines --log-level loud": "argument --log-level: invalid choice: 'loud'",
     "serve handlers_cli:Lines --bind 9000": "'9000' is no endpoint: write tcp://HOST:PORT, ",
     "serve handlers_cli:Lines --bind tcp://localhost": "'tcp://localhost' has no port: ",
-    "serve handlers_cli": "'handlers_cli' names no handler: write MODULE:HANDLER, as in chat:Member",
+    "serve handlers_cli": "'handlers_cli' names no handler: write MODULE:HANDLER, as in ",
     "serve :Lines": "':Lines' names no handler",
     "serve handlers_cli.py:Lines": "'handlers_cli.py' is no module name: write chat for chat.py",
     "serve .handlers_cli:Lines": "'.handlers_cli' is no module name",
@@ -100,8 +101,8 @@ COMMAND_LINES = {
     "or of (socket, address)",
     "serve handlers_cli:one": "handlers_cli:one handles no requests, it is <function one at ",
     "serve handlers_cli:later": "handlers_cli:later handles no requests, it is <function later at ",
-    "serve handlers_cli:Site": "handlers_cli:Site is a server, and --bind and --model make one that "
-    "suits them: name a handler class, ",
+    "serve handlers_cli:Site": "handlers_cli:Site is a server, and --bind and --model make one "
+    "that suits them: name a handler class, ",
     "serve handlers_cli:Lines --bind udp://127.0.0.1:0": "Lines handles connections, and "
     "udp://127.0.0.1:0 brings datagrams: bind it to tcp:// or unix:, or make it a Datagram",
     "serve handlers_cli:Packets --bind unix:packets": "Packets handles datagrams, and unix:packets "
@@ -113,8 +114,8 @@ COMMAND_LINES = {
     f"{os.strerror(errno.EADDRNOTAVAIL)}; this machine has none such; ",
     "serve handlers_cli:Lines --bind unix:no/where": "cannot listen at unix:no/where: "
     f"{os.strerror(errno.ENOENT)}; its directory does not exist",
-    "serve handlers_cli:Lines --bind unix:handlers_cli.py": "cannot listen at unix:handlers_cli.py: "
-    f"{os.strerror(errno.EADDRINUSE)}; end whatever listens there, or choose another place",
+    "serve handlers_cli:Lines --bind unix:handlers_cli.py": "cannot listen at "
+    f"unix:handlers_cli.py: {os.strerror(errno.EADDRINUSE)}; end whatever listens there, or choose",
     f"serve handlers_cli:Lines --bind unix:{'x' * 200}": "AF_UNIX path too long",
     "serve handlers_cli:Lines --bind fd://99999": "cannot listen at fd://99999: it is not an open "
     f"socket ([Errno 9] {os.strerror(errno.EBADF)}); pass a socket that listens or ",
@@ -231,9 +232,9 @@ def test_what_a_module_raises_is_shown_with_where(complaint, here, code):
     path.write_text(code)
     first, *rest = complaint("serve", "broken_cli:Handler").splitlines()
     assert "module 'broken_cli' could not be imported because it raised" == first
-    shown = [line for line in rest if line.strip(" ^~")]
-    expected = [line for line in BROKEN[code].format(path=path).splitlines() if line.strip(" ^~")]
-    assert expected == shown[-len(expected) :]
+    marks = re.compile("\n[ ^~]+$", re.MULTILINE)  # which differ between versions of python
+    expected = marks.sub("", BROKEN[code].format(path=path))
+    assert marks.sub("", "\n".join(rest)).endswith(expected)
     assert {str(path)} == {line.split('"')[1] for line in rest if line.startswith("  File ")}
 
 
@@ -251,7 +252,8 @@ def test_the_process_exits_with_status_2(here):
 def test_version_is_told(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
-    assert (0, f"greensock {greensock.__version__}\n") == (caught.value.code, capsys.readouterr().out)
+    expected = f"greensock {greensock.__version__}\n"
+    assert (0, expected) == (caught.value.code, capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("command", ["", "serve", "run"])
@@ -261,7 +263,7 @@ def test_help_names_every_part(capsys, command):
     assert 0 == caught.value.code
     parts = {
         "": ["serve", "run", "--version"],
-        "serve": ["MODULE:HANDLER", "--bind", "--model", "--drain-timeout", "--log-level", "unixgram:"],
+        "serve": ["MODULE:HANDLER", "--bind", "unixgram:", "--model", "--drain", "--log-level"],
         "run": ["SCRIPT", "-m MODULE", "ARGS"],
     }
     text = capsys.readouterr().out

@@ -140,6 +140,28 @@ def test_requests_overlap_as_greenlets_of_one_thread(tmp_path, program, ask):
     assert "greensock/cli" not in errors
 
 
+def test_ctrl_c_reaches_the_main_program_past_a_handler(tmp_path):
+    """Which would not see it in a thread, either."""
+    (tmp_path / "program.py").write_text(
+        IN_A_THREAD.replace("import socketserver", "import os, signal, socketserver, threading")
+        .replace("self.request.sendall(meet().encode())", """
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            print("handler", flush=True)
+        self.request.sendall(b"after")""")
+        .replace("    thread.join()", """
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        print("main", flush=True)
+    server.shutdown()""")
+    )
+    with running("run", "program.py", cwd=tmp_path) as command:
+        assert "after" == ask_line(int(command.line()))
+        assert (0, "main\n", "") == command.end()
+
+
 def test_a_module_that_serves_is_run(tmp_path):
     """The standard library's own web server, which ends in order on Ctrl-C."""
     (tmp_path / "page").write_text("hello")

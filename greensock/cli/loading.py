@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import CommandError
 from ..factories import as_factory, check_callable
-from .frames import frames_beyond
+from .frames import foreign_frames
 
 _HANDLERS = (
     "name a handler class, such as a StreamRequestHandler, or a function of "
@@ -69,7 +69,7 @@ def importing(name: str) -> Iterator[None]:
 
 
 def _told(error: BaseException) -> str:
-    lines = traceback.format_exception(type(error), error, frames_beyond(error))
+    lines = traceback.format_exception(type(error), error, foreign_frames(error))
     return "".join(lines).removeprefix("Traceback (most recent call last):\n").rstrip()
 
 

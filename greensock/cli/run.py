@@ -15,7 +15,8 @@ from typing import Any
 from gevent import monkey
 
 from ..errors import CommandError
-from .frames import frames_beyond
+from .ctrl_c import keep_ctrl_c_to_this_greenlet
+from .frames import foreign_frames
 from .green import green_socketserver
 from .loading import importing
 
@@ -25,6 +26,7 @@ Program = tuple[ModuleType, Callable[[], Any]]
 def prepare(options: Namespace) -> Callable[[], int]:
     """Patch the process, find the program; return the function that runs it."""
     monkey.patch_all()
+    keep_ctrl_c_to_this_greenlet()
     sys.modules["socketserver"] = green_socketserver()
     if options.is_module:
         main, code_of = _module(options.program)
@@ -96,7 +98,7 @@ def _run(main: ModuleType, code_of: Callable[[], Any]) -> int:
     except SystemExit:
         raise
     except BaseException as error:
-        frames = frames_beyond(error)
+        frames = foreign_frames(error)
         sys.excepthook(type(error), error.with_traceback(frames), frames)
         # It was told without the frames that led here; python need only find the exit status.
         sys.excepthook = lambda *_: None
