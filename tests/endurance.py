@@ -1,0 +1,313 @@
+"""What servers endure, in figures: ``python -m tests.endurance`` measures in full size.
+
+Each scenario runs in a process of its own, in both worlds. ``python -m tests.endurance NAME SIZE
+LIMIT`` runs one in this process, patched if GREENSOCK_TESTS_PATCHED is 1. The exit status is 1 if
+a figure was missed.
+"""
+
+from tests import world  # first, because it may monkey-patch
+
+import logging
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import gevent
+import gevent.select
+
+import greensock
+from greensock import StreamRequestHandler
+from greensock.interfaces import IAcceptPaused, IAcceptResumed, IServerStarted
+from greensock.net import native
+from tests.__main__ import ROOT, WORLDS, environment
+from tests.helpers import (
+    LOCAL,
+    Call,
+    Mailbox,
+    Shout,
+    ask,
+    children,
+    descriptors,
+    recorded,
+    served,
+    subscribed,
+    wait_until,
+)
+
+# Eight clients at a time, in a process that is none of gevent's; it prints how many were answered.
+CLIENTS = """
+import socket, sys
+from concurrent.futures import ThreadPoolExecutor
+
+port, count = map(int, sys.argv[1:])
+
+def ask(_):
+    with socket.create_connection(("127.0.0.1", port), 60) as client:
+        client.sendall(b"hello\\n")
+        return client.makefile("rb").read() == b"HELLO\\n"
+
+with ThreadPoolExecutor(8) as pool:
+    print(sum(pool.map(ask, range(count))))
+"""
+
+
+def answered(server, count):
+    """How many of ``count`` clients are answered."""
+    ours, theirs = os.pipe()
+    command = [sys.executable, "-c", CLIENTS, str(server.server_address[1]), str(count)]
+    # Popen would reap any child there is under monkey patching, those of the server too.
+    pid = os.posix_spawn(
+        command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, theirs, 1)]
+    )
+    os.close(theirs)
+    gevent.select.select([ours], [], [])
+    with open(ours) as output:
+        said = output.read()
+    native.waitpid(pid, 0)
+    return int(said or 0)
+
+
+def resident():
+    """Bytes of memory this process has in use."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * resource.getpagesize()
+
+
+def new_server(model, handler=Shout):
+    return greensock.server_class(model)(LOCAL, handler)
+
+
+class Nap(StreamRequestHandler):
+    """Lets whatever else is on the hub of its process have a turn."""
+
+    def handle(self):
+        line = self.rfile.readline()
+        gevent.sleep(0.002)
+        self.wfile.write(line.upper())
+
+
+class Spawn(StreamRequestHandler):
+    """Makes its thread have a hub, and a greenlet on it."""
+
+    def handle(self):
+        line = self.rfile.readline()
+        self.wfile.write(gevent.spawn(line.upper).get())
+
+
+class Raise(StreamRequestHandler):
+    """Raises what the line names; else answers it in upper case."""
+
+    def handle(self):
+        line = self.rfile.readline()
+        error = ERRORS.get(line.strip().decode())
+        if error is not None:
+            raise error("as asked")
+        self.wfile.write(line.upper())
+
+
+ERRORS = {
+    error.__name__: error for error in (Exception, SystemExit, gevent.GreenletExit, MemoryError)
+}
+
+
+# Scenarios yield figures, and whether each is good.
+
+
+def forks(count, _):
+    """Forked requests leave nothing behind, and run nothing of their parent's."""
+    parent = os.getpid()
+    with Mailbox() as strangers:
+
+        def tick():
+            while True:
+                if os.getpid() != parent:
+                    strangers.put(os.getpid())
+                gevent.sleep(0.001)
+
+        ticker = gevent.spawn(tick)
+        with served(new_server("fork", Nap), "greenlet") as server:
+            answered(server, 50)
+            wait_until(lambda: not server.active_children)
+            before = descriptors()
+            began = time.monotonic()
+            good = answered(server, count)
+            yield f"{good} of {count} answered in {time.monotonic() - began:.1f} s", good == count
+            wait_until(lambda: not server.active_children)
+            left = children()
+            yield f"{len(left)} children or zombies left", not left
+            grown = descriptors() - before
+            yield f"{grown} descriptors more", grown <= 0
+        ticker.kill()
+        clean = strangers.is_empty()
+        yield f"parent's greenlets {'never ran' if clean else 'RAN'} in children", clean
+
+
+def threads(count, megabytes):
+    """Threads that use gevent give everything back."""
+    with served(new_server("thread", Spawn), "greenlet") as server:
+        answered(server, 1000)
+        wait_until(lambda: not server._threads)
+        before, memory = descriptors(), resident()
+        began = time.monotonic()
+        good = answered(server, count)
+        yield f"{good} of {count} answered in {time.monotonic() - began:.1f} s", good == count
+        wait_until(lambda: not server._threads)
+        grown = descriptors() - before
+        yield f"{grown} descriptors more", grown <= 0
+        grown = (resident() - memory) / 1e6
+        yield f"{grown:+.2f} MB of memory", grown < megabytes
+
+
+def starved(seconds, percent):
+    """Without descriptors a server waits at its ease, and is back as soon as there are some."""
+    logging.disable()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for model in greensock.MODELS:
+        with served(new_server(model), "greenlet") as server:
+            before = descriptors()
+            ask(server)
+            wait_until(lambda: before == descriptors())  # its worker has ended
+            with native.Socket() as client, recorded(IAcceptPaused, IAcceptResumed) as record:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors() + 20, hard))
+                hoard = []
+                try:
+                    while True:
+                        hoard.append(os.open(os.devnull, os.O_RDONLY))
+                except OSError:
+                    pass
+                client.connect(server.server_address)
+                client.sendall(b"hello\n")
+                wait_until(lambda: record)
+                used = time.process_time()
+                gevent.sleep(seconds)
+                load = (time.process_time() - used) / seconds * 100
+                yield f"{model}: {load:.2f} % of a processor", load < percent
+                paused = len(record)
+                for fd in hoard:
+                    os.close(fd)
+                freed = time.monotonic()
+                gevent.select.select([client.fileno()], [], [], 30)
+                wait = time.monotonic() - freed
+                good = client.recv(100) == b"HELLO\n" and wait < 1.1
+                yield f"{model}: served {wait:.3f} s after some were free", good
+                wait_until(lambda: len(record) > 1)
+                kinds = [type(event).__name__ for event in record]
+                good = paused == 1 and kinds == ["AcceptPaused", "AcceptResumed"]
+                yield f"{model}: events {', '.join(kinds)}", good
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def errors(count, _):
+    """Whatever a handler raises, the next requests are served."""
+    logging.disable()
+    threading.excepthook = lambda args: None
+    for model in "greenlet", "thread", "fork":
+        with served(new_server(model, Raise), "greenlet") as server:
+            for name in ERRORS:
+                nothing = ask(server, name.encode() + b"\n")
+                good = answered(server, count)
+                text = f"{model}: {good} of {count} answered after {name}"
+                yield text, (b"", count) == (nothing, good)
+
+
+def shutdown(rounds, limit):
+    """An idle server ends at once, whoever asks it to."""
+    askers = {
+        "another thread": shutdown_from_thread,
+        "another greenlet": shutdown_from_greenlet,
+        "a signal handler": shutdown_from_signal_handler,
+    }
+    for model in greensock.MODELS:
+        for asker, measure in askers.items():
+            took = []
+            for _ in range(rounds):
+                with new_server(model) as server:
+                    took.append(measure(server))
+            yield f"{model}: {max(took) * 1000:.2f} ms from {asker}", max(took) < limit
+
+
+def shutdown_from_thread(server):
+    return seconds_until_ended(server, lambda: Call("thread", server.shutdown).end())
+
+
+def shutdown_from_greenlet(server):
+    return seconds_until_ended(server, server.shutdown)
+
+
+def seconds_until_ended(server, shut_down):
+    with Mailbox() as mailbox:
+        with subscribed(IServerStarted, lambda event: mailbox.put("started")):
+            call = Call("greenlet", server.serve_forever)
+            mailbox.get()
+        assert b"HELLO\n" == ask(server)
+        began = time.monotonic()
+        shut_down()
+        call.end()
+        return time.monotonic() - began
+
+
+def shutdown_from_signal_handler(server):
+    began = None
+
+    def shut_down(number, frame):
+        nonlocal began
+        began = time.monotonic()
+        server.shutdown()
+
+    def send():
+        assert b"HELLO\n" == ask(server)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    previous = signal.signal(signal.SIGUSR1, shut_down)
+    sender = gevent.spawn(send)
+    server.serve_forever()
+    took = time.monotonic() - began
+    sender.get()
+    signal.signal(signal.SIGUSR1, previous)
+    return took
+
+
+# The full size of each, and its limit if it has one: MB, percent, seconds.
+FULL = {
+    forks: (10_000, 0),
+    threads: (10_000, 2),
+    starved: (5, 1),
+    errors: (1000, 0),
+    shutdown: (20, 0.02),
+}
+
+
+def run(scenario, size, limit):
+    """Run one in this process, print its figures, and return the exit status."""
+    missed = False
+    for text, good in scenario(size, limit):
+        missed |= not good
+        print("      " if good else "MISSED", text, flush=True)
+    return int(missed)
+
+
+def run_all():
+    status = 0
+    for name in WORLDS:
+        for scenario, limits in FULL.items():
+            print(f"{name} process: {scenario.__doc__}", flush=True)
+            command = [sys.executable, "-m", "tests.endurance", scenario.__name__]
+            command += map(str, limits)
+            status |= subprocess.run(command, cwd=ROOT, env=environment(name)).returncode != 0
+    return int(status)
+
+
+def main(args):
+    if not args:
+        return run_all()
+    name, size, limit = args
+    return run({each.__name__: each for each in FULL}[name], int(size), float(limit))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
