@@ -1,0 +1,207 @@
+"""ThreadingMixIn: real OS threads in both worlds, seen as threading shows threads."""
+
+import re
+import socket
+import socketserver
+import subprocess
+import sys
+import textwrap
+import threading
+
+import gevent
+import pytest
+from gevent._hub_local import get_hub_if_exists
+
+import greensock
+from greensock.net import native
+from tests import world
+from tests.helpers import (
+    LOCAL,
+    Call,
+    Mailbox,
+    Shout,
+    Trap,
+    ask,
+    connect,
+    descriptors,
+    rest,
+    served,
+    wait_until,
+)
+from tests.programs import ROOT
+
+
+class Server(greensock.ThreadingMixIn, greensock.TCPServer):
+    pass
+
+
+def gone(client):
+    """What a trapped handler still says once its client lets it go."""
+    client.shutdown(socket.SHUT_WR)
+    return rest(client)
+
+
+class Whoami(greensock.StreamRequestHandler):
+    """Puts into the server's mailbox what ``tell()`` says in its thread."""
+
+    def handle(self):
+        self.server.mailbox.put(self.server.tell())
+
+
+@pytest.fixture
+def mailbox():
+    with Mailbox() as mailbox:
+        yield mailbox
+
+
+def told(mailbox, tell, base=Server, **attributes):
+    """What ``tell()`` returns in a handler."""
+    attributes.update(mailbox=mailbox, tell=staticmethod(tell))
+    with served(type("Server", (base,), attributes)(LOCAL, Whoami), "greenlet") as server:
+        ask(server)
+        return mailbox.get()
+
+
+def test_a_handler_runs_in_an_os_thread_of_its_own(mailbox):
+    assert native.get_ident() != told(mailbox, native.get_ident)
+
+
+def test_handlers_block_without_keeping_each_other_or_the_server_waiting():
+    with served(Server(LOCAL, Trap), "greenlet") as server:
+        with connect(server) as first, connect(server) as second:
+            for client in first, second:
+                assert b"trapped\n" == client.recv(100)
+            assert 2 == len(server._threads)
+            assert b"" == gone(second)
+
+
+def test_a_thread_is_named_after_its_number_and_what_it_runs(mailbox):
+    name = told(mailbox, lambda: threading.current_thread().name)
+    assert re.fullmatch(r"Thread-\d+ \(process_request_thread\)", name), name
+
+
+@pytest.mark.skipif(world.PATCHED, reason="only dummy threads can be seen from patched OS threads")
+@pytest.mark.parametrize("daemon", [False, True])
+def test_daemon_threads_decides_whether_threads_are_daemons(mailbox, daemon):
+    tell = lambda: threading.current_thread().daemon  # noqa: E731
+    assert daemon is told(mailbox, tell, daemon_threads=daemon)
+
+
+def test_threads_are_listed_while_they_live():
+    with served(Server(LOCAL, Trap), "greenlet") as server:
+        assert [] == server._threads
+        with connect(server) as client:
+            client.recv(100)
+            assert 1 == len(server._threads)
+        wait_until(lambda: [] == server._threads)
+
+
+def test_a_thread_that_used_gevent_gives_the_descriptors_of_its_hub_back(mailbox):
+    def use_gevent():
+        gevent.spawn(gevent.sleep, 0.001).join()
+        return get_hub_if_exists() is not None
+
+    server = Server(LOCAL, Whoami)
+    server.mailbox, server.tell = mailbox, use_gevent
+    with served(server, "greenlet"):
+        before = descriptors()
+        for _ in range(20):
+            ask(server)
+            assert mailbox.get()
+        wait_until(lambda: before == descriptors())
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, gevent.GreenletExit])
+def test_excepthook_sees_what_is_no_exception_and_the_server_goes_on(mailbox, monkeypatch, error):
+    def crash(request, client_address, server):
+        if request.recv(100) == b"crash\n":
+            raise error("asked for")
+        request.sendall(b"fine\n")
+
+    hook = lambda args: mailbox.put((args.exc_type, args.thread.name))  # noqa: E731
+    monkeypatch.setattr(threading, "excepthook", hook)
+    with served(Server(LOCAL, crash), "greenlet") as server:
+        assert b"" == ask(server, b"crash\n")
+        kind, name = mailbox.get()
+        assert error is kind
+        assert "process_request_thread" in name
+        assert b"fine\n" == ask(server)
+
+
+class Announced:
+    def process_request_thread(self, request, client_address):
+        request.sendall(b"announced: ")
+        super().process_request_thread(request, client_address)
+
+
+@pytest.mark.parametrize(
+    "bases",
+    [
+        (Announced, Server),
+        (greensock.ThreadingMixIn, Announced, socketserver.ThreadingTCPServer),
+    ],
+    ids=["above the mixin", "of a base of the standard library"],
+)
+def test_an_overridden_process_request_thread_is_called(bases):
+    server = type("Server", bases, {})(LOCAL, Shout)
+    with served(server, "greenlet"):
+        assert b"announced: HELLO\n" == ask(server)
+
+
+def test_closing_waits_for_threads_unless_they_are_daemons():
+    with served(Server(LOCAL, Trap), "greenlet") as server, connect(server) as client:
+        client.recv(100)
+        server.shutdown()
+        close = Call("greenlet", server.server_close)
+        gevent.sleep(0)
+        assert not close.greenlet.ready()
+        client.close()
+        close.end()
+
+
+def test_closing_does_not_wait_for_daemon_threads():
+    daemons = type("Server", (Server,), {"daemon_threads": True})
+    with served(daemons(LOCAL, Trap), "greenlet") as server, connect(server) as client:
+        client.recv(100)
+        server.shutdown()
+        server.server_close()
+        assert b"" == gone(client)
+        wait_until(lambda: not server._threads)
+
+
+PROGRAM = """
+    import greensock
+    from greensock.net import native
+
+    class Handler(greensock.StreamRequestHandler):
+        def handle(self):
+            self.wfile.write(b"here")
+            self.wfile.flush()
+            native.sleep(0.3)
+            print("handled", flush=True)
+
+    class Server(greensock.ThreadingMixIn, greensock.TCPServer):
+        daemon_threads = {daemon}
+        block_on_close = False
+
+    server = Server(("127.0.0.1", 0), Handler)
+    client = native.Socket()
+    client.connect(server.server_address)
+    server.handle_request()
+    client.recv(4)
+    server.server_close()
+    print("main ended", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "daemon, said", [(False, ["main ended", "handled"]), (True, ["main ended"])]
+)
+def test_the_interpreter_waits_at_its_exit_for_threads_that_are_not_daemons(daemon, said):
+    program = textwrap.dedent(PROGRAM.format(daemon=daemon))
+    if world.PATCHED:
+        program = "from gevent import monkey; monkey.patch_all()\n" + program
+    process = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (0, said, "") == (process.returncode, process.stdout.splitlines(), process.stderr)
