@@ -3,6 +3,10 @@
 import ssl
 import tempfile
 
+import gevent.ssl
+
+from tests import helpers
+
 _CERTIFICATE = """\
 -----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgdifLzX3EPUS++5z1
@@ -35,4 +39,15 @@ def server_context():
 
 def client_context():
     """A context that trusts the certificate and no other."""
-    return ssl.create_default_context(cadata=_CERTIFICATE[_CERTIFICATE.index("-----BEGIN CERT") :])
+    begin = _CERTIFICATE.index("-----BEGIN CERT")
+    return ssl.create_default_context(cadata=_CERTIFICATE[begin:])
+
+
+def connect(server, context=None, **options):
+    """A client's cooperative socket that has shaken hands."""
+    return gevent.ssl.SSLSocket(
+        helpers.connect(server),
+        _context=context or client_context(),
+        server_hostname="localhost",
+        **options,
+    )
