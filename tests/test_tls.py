@@ -1,0 +1,205 @@
+"""Servers whose listener was wrapped for TLS: their workers shake hands, never the accept loop."""
+
+import shutil
+import socket
+import ssl
+import subprocess
+
+import gevent
+import pytest
+
+import greensock
+from greensock import BaseRequestHandler
+from greensock.interfaces import IAcceptFailed, IHandshakeFailed, IRequestFailed
+from tests import tls
+from tests.helpers import (
+    LOCAL,
+    PATIENCE,
+    Mailbox,
+    Shout,
+    connect,
+    forks_beside_threads,
+    recorded,
+    rest,
+    served,
+    wait_until,
+)
+
+pytestmark = forks_beside_threads
+
+PLACES = ["thread", "greenlet"]
+WORKERS = ["greenlet", "thread", "fork"]
+
+
+def secure(model, handler, context=None, **options):
+    """A server behind a wrapped listener."""
+    server = greensock.server_class(model)(LOCAL, handler)
+    context = context or tls.server_context()
+    server.socket = context.wrap_socket(server.socket, server_side=True, **options)
+    return server
+
+
+@pytest.fixture
+def mailbox():
+    with Mailbox() as mailbox:
+        yield mailbox
+
+
+def shout(server):
+    with tls.connect(server) as client:
+        client.sendall(b"hello\n")
+        return client.recv(100)
+
+
+class Telling(BaseRequestHandler):
+    """Tells what was agreed on in the handshake."""
+
+    def handle(self):
+        self.request.sendall(f"{self.request.version()} {self.request.cipher()[0]}".encode())
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("model", greensock.MODELS)
+def test_handlers_have_the_connection_with_the_handshake_made(model, where):
+    with served(secure(model, Telling), where) as server, tls.connect(server) as client:
+        assert f"{client.version()} {client.cipher()[0]}".encode() == client.recv(100)
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("model", greensock.MODELS)
+def test_stream_handlers_read_and_write_files_over_tls(model, where):
+    with served(secure(model, Shout), where) as server:
+        for _ in range(3):
+            assert b"HELLO\n" == shout(server)
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("model", WORKERS)
+def test_silent_clients_keep_nobody_waiting(model, where):
+    """Nobody's handshake is waited for but by the worker it belongs to."""
+    with served(secure(model, Shout), where) as server:
+        silent = [connect(server) for _ in range(20)]
+        assert b"HELLO\n" == shout(server)
+        for client in silent:
+            client.shutdown(socket.SHUT_RDWR)
+            client.close()
+
+
+@pytest.mark.parametrize("model", ["inline", "greenlet", "thread"])
+def test_garbage_instead_of_a_handshake_is_an_event_and_costs_nothing_else(model):
+    with recorded(IHandshakeFailed, IRequestFailed, IAcceptFailed) as record:
+        with served(secure(model, Shout)) as server:
+            with connect(server) as client:
+                address = client.getsockname()
+                client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                try:
+                    rest(client)
+                except ConnectionResetError:
+                    pass  # it has not read all of the garbage
+            wait_until(lambda: record)
+            assert b"HELLO\n" == shout(server)
+    (event,) = record
+    assert IHandshakeFailed.providedBy(event)
+    assert (server, address) == (event.server, event.client_address)
+    assert isinstance(event.error, ssl.SSLError)
+
+
+def test_garbage_costs_a_child_and_nothing_else():
+    with served(secure("fork", Shout)) as server:
+        with connect(server) as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            try:
+                rest(client)
+            except ConnectionResetError:
+                pass  # it has not read all of the garbage
+        wait_until(lambda: not server.active_children)
+        assert b"HELLO\n" == shout(server)
+
+
+@pytest.mark.parametrize("model", WORKERS)
+def test_the_server_is_told_the_name_the_client_wants(model, mailbox):
+    context = tls.server_context()
+    context.sni_callback = lambda sock, name, context: mailbox.put(name)
+    with served(secure(model, Shout, context)) as server:
+        assert b"HELLO\n" == shout(server)
+        assert "localhost" == mailbox.get()
+
+
+@pytest.mark.parametrize("model", greensock.MODELS)
+def test_an_application_protocol_is_agreed_on(model):
+    class Protocol(BaseRequestHandler):
+        def handle(self):
+            self.request.sendall(self.request.selected_alpn_protocol().encode())
+
+    context = tls.server_context()
+    context.set_alpn_protocols(["chat", "http/1.1"])
+    asking = tls.client_context()
+    asking.set_alpn_protocols(["http/1.1", "gopher"])
+    with served(secure(model, Protocol, context)) as server:
+        with tls.connect(server, asking) as client:
+            assert b"http/1.1" == client.recv(100)
+            assert "http/1.1" == client.selected_alpn_protocol()
+
+
+@pytest.mark.parametrize("model", greensock.MODELS)
+def test_the_handshake_may_be_left_to_the_handler(model):
+    class Shaking(BaseRequestHandler):
+        def handle(self):
+            before = self.request.version()
+            self.request.do_handshake()
+            self.request.sendall(f"{before} {self.request.version()}".encode())
+
+    server = secure(model, Shaking, do_handshake_on_connect=False)
+    with served(server), tls.connect(server) as client:
+        assert f"None {client.version()}".encode() == client.recv(100)
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("model", greensock.MODELS)
+def test_much_is_carried_both_ways(model, where):
+    """More than all buffers hold, while the client reads and writes at once."""
+    sent = bytes(range(256)) * 8192
+    received = bytearray()
+
+    class EchoAll(BaseRequestHandler):
+        def handle(self):
+            left = len(sent)
+            while left:
+                data = self.request.recv(65536)
+                left -= len(data)
+                self.request.sendall(data)
+
+    with served(secure(model, EchoAll), where) as server, tls.connect(server) as client:
+        writer = gevent.spawn(client.sendall, sent)
+        while len(received) < len(sent):
+            received += client.recv(65536)
+        writer.join(PATIENCE)
+    assert sent == received
+
+
+@pytest.mark.parametrize("model", greensock.MODELS)
+def test_a_server_may_wrap_its_listener_when_it_is_activated(model):
+    """As http.server's HTTPSServer does, since Python 3.14."""
+
+    class Secure(greensock.server_class(model)):
+        def server_activate(self):
+            super().server_activate()
+            self.socket = tls.server_context().wrap_socket(self.socket, server_side=True)
+
+    with served(Secure(LOCAL, Shout)) as server:
+        assert b"HELLO\n" == shout(server)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl command")
+@pytest.mark.parametrize("model", WORKERS)
+def test_openssl_is_a_client(model):
+    with served(secure(model, Shout)) as server:
+        host, port = server.server_address
+        finished = subprocess.run(
+            ["openssl", "s_client", "-connect", f"{host}:{port}", "-quiet"],
+            input=b"hello\n",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=PATIENCE,
+        )
+    assert b"HELLO\n" == finished.stdout
