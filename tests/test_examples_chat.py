@@ -62,13 +62,13 @@ def test_others_hear_what_a_member_says(room):
     with Person.connect(room) as ann, Person.connect(room) as bob:
         ann.enter("Ann")
         bob.enter("Bob")
-        assert [] == ann.hear("* Bob is here")
+        ann.hear("* Bob is here")
         ann.say("hello")
         bob.hear("Ann: hello")
         bob.say("hi")
-        assert [] == ann.hear("Bob: hi")
+        assert "Ann: hello" not in ann.hear("Bob: hi")
         bob.end()
-        assert [] == ann.hear("* Bob has left")
+        ann.hear("* Bob has left")
         assert b"" == bob.rest()
 
 
@@ -135,22 +135,24 @@ def test_full_room_hears_every_word(room, model):
 
 
 def flood(speaker, listener, *, batches):
-    """Have much said, as fast as the listener hears it; yield what else was heard in between."""
+    """Have much said, as fast as the listener hears it all; yield what others said meanwhile."""
     for batch in range(batches):
         for _ in range(100):
             speaker.say("x" * 900)
         speaker.say(f"that was {batch}")
-        yield [line for line in listener.hear(f"Ann: that was {batch}") if "xxx" not in line]
+        heard = listener.hear(f"Ann: that was {batch}")
+        others = [line for line in heard if not line.startswith("Ann: xxx")]
+        assert 100 == len(heard) - len(others)
+        yield others
 
 
-def test_member_who_never_reads_keeps_nobody_waiting(room):
-    """Much more is said than the system buffers for the silent one, and the room keeps."""
-    silent = Person.who_will_not_read(room)
-    with silent, Person.connect(room) as ann, Person.connect(room) as bob:
-        silent.enter("Silent")
-        ann.enter("Ann")
-        bob.enter("Bob")
-        assert [[]] * 20 == list(flood(ann, bob, batches=20))
+class Narrow(chat.Member):
+    """For the silent member the system buffers little on this side, too."""
+
+    def chat(self, name, lines):
+        if name == "Silent":
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        super().chat(name, lines)
 
 
 @contextmanager
@@ -166,10 +168,25 @@ def serving(handler, model):
             thread.join()
 
 
+def test_member_who_never_reads_keeps_nobody_waiting(model):
+    """Much more is said than the system buffers, and than the room keeps for the silent one."""
+
+    class Patient(Narrow):
+        room = {}
+
+    with serving(Patient, model) as room:
+        silent = Person.who_will_not_read(room)
+        with silent, Person.connect(room) as ann, Person.connect(room) as bob:
+            silent.enter("Silent")
+            ann.enter("Ann")
+            bob.enter("Bob")
+            assert 15 == len(list(flood(ann, bob, batches=15)))
+
+
 def test_member_who_never_reads_is_shown_out(model):
     """When their patience is over, the others can say so."""
 
-    class Hasty(chat.Member):
+    class Hasty(Narrow):
         room = {}
         patience = 0.2
 
@@ -179,7 +196,7 @@ def test_member_who_never_reads_is_shown_out(model):
             silent.enter("Silent")
             ann.enter("Ann")
             bob.enter("Bob")
-            assert ["* Silent has left"] in flood(ann, bob, batches=1000)
+            assert any("* Silent has left" in heard for heard in flood(ann, bob, batches=1000))
 
 
 @contextmanager
@@ -226,8 +243,8 @@ def test_room_is_entered_from_a_terminal(room, client):
             ann.say("hello")
             assert b"Ann: hello\n" == see()
             type_in(b"hi\n")
-            assert [] == ann.hear("Bob: hi")
-        assert [] == ann.hear("* Bob has left")
+            ann.hear("Bob: hi")
+        ann.hear("* Bob has left")
 
 
 def test_bundled_client_says_where_nobody_answers():
