@@ -6,8 +6,8 @@ level     what
 ERROR     a handler or a hook raised (with its traceback)
 WARNING   accepting is paused, a connection was cut at the end of ``drain_timeout``, a datagram
           was truncated
-INFO      a server started or stopped, accepting goes on, a TLS handshake failed, a handler ended
-          by SystemExit or GreenletExit, or by Ctrl-C, which reaches the children, too
+INFO      accepting goes on, a TLS handshake failed, a handler ended by SystemExit or
+          GreenletExit, or by Ctrl-C, which reaches the children, too
 ========  ==================================================================================
 
 Where logging is not configured, Python prints what is WARNING or worse on standard error.

@@ -222,7 +222,7 @@ def test_a_signal_ends_it_when_the_handlers_have_finished(here, model, number):
             assert b"ready" == client.recv(5, socket.MSG_WAITALL)
             command.signal(number)
             if model != "inline":  # whose loop is the handler's, too
-                command.complaint("no longer serving")
+                command.complaint("takes no more")
             client.sendall(b".")
             assert b"done" == received(client)
         code, out, errors = command.end()
@@ -260,7 +260,7 @@ def test_a_second_signal_ends_it_at_once(here, model):
         with connect(command.line()) as client:
             assert b"ready" == client.recv(5, socket.MSG_WAITALL)
             command.signal(signal.SIGINT)
-            command.complaint("no longer serving")
+            command.complaint("takes no more")
             command.signal(signal.SIGTERM)
             assert b"" == received(client)
         assert -signal.SIGTERM == command.end()[0]

@@ -18,6 +18,8 @@ from .opening import open_server, place_of
 
 DEFAULT = "tcp://127.0.0.1:9000"
 
+logger = logging.getLogger("greensock")
+
 
 def prepare(options: Namespace) -> Callable[[], int]:
     """Open what is asked for; return the function that serves it and returns the exit status."""
@@ -77,6 +79,7 @@ def _close(server: TCPServer) -> None:
     # Without a model the handler at work is the serving greenlet's, and shutdown waits for it.
     with gevent.Timeout(server.drain_timeout, False):
         server.shutdown()
+    logger.info("%s takes no more; waiting for the handlers at work", place_of(server))
     server.server_close()
 
 
