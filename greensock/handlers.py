@@ -5,15 +5,15 @@ from typing import Any
 
 from zope.interface import implementer
 
-from .interfaces import IDatagramRequestHandler, IRequestHandler, IStreamRequestHandler
+from .interfaces import IDatagramRequestHandler, IGreenRequestHandler, IStreamRequestHandler
 from .toolbox import between_threads
 
 
-@implementer(IRequestHandler)
+@implementer(IGreenRequestHandler)
 class BaseRequestHandler(socketserver.BaseRequestHandler):
     """Handle one request: override ``handle``, and ``setup`` and ``finish`` where needed.
 
-    See IRequestHandler for the attributes and the order of calls.
+    See IGreenRequestHandler for the attributes and the order of calls.
     """
 
     @property

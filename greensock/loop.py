@@ -201,7 +201,7 @@ class Loop:
 
     def _turn_all_away(self):
         if self._reserve is not None:
-            os.close(self._reserve)
+            native.close(self._reserve)
         for _ in range(MOST_TURNED_AWAY):
             if not turn_away(self._listener):
                 break

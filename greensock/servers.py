@@ -4,16 +4,15 @@ import socket
 import socketserver
 from typing import Any
 
-from zope.interface import implementer
+from zope.interface import implementedBy, implementer, implementer_only
 
-from .interfaces import IDatagramServer, IGreenServer, IStreamServer
+from .interfaces import IDatagramServer, IStreamServer
 from .net import native
 from .net.accepting import accept
 from .net.listeners import UnixPath, adopt, family_of, is_open_socket, note_listening
 from .serving import Serving
 
 
-@implementer(IGreenServer)
 class BaseServer(Serving, socketserver.BaseServer):
     """A server without a socket; see IGreenServer.
 
@@ -108,7 +107,7 @@ class TCPServer(BaseServer, socketserver.TCPServer):
         return accept(self.socket)
 
 
-@implementer(IDatagramServer)
+@implementer_only(IDatagramServer, implementedBy(BaseServer))  # it is no IStreamServer
 class UDPServer(TCPServer, socketserver.UDPServer):
     """A server of UDP datagrams; ``server_address`` and the rest as for TCPServer."""
 
@@ -132,7 +131,7 @@ class UDPServer(TCPServer, socketserver.UDPServer):
 
 if hasattr(socket, "AF_UNIX"):
 
-    class UnixStreamServer(TCPServer):
+    class UnixStreamServer(TCPServer, socketserver.UnixStreamServer):
         """A server of Unix stream connections; ``server_address`` is a path, str or bytes.
 
         A socket at the path that nobody answers on any more is replaced. ``server_close``
@@ -141,7 +140,7 @@ if hasattr(socket, "AF_UNIX"):
 
         address_family = socket.AF_UNIX
 
-    class UnixDatagramServer(UDPServer):
+    class UnixDatagramServer(UDPServer, socketserver.UnixDatagramServer):
         """A server of Unix datagrams; the path as for UnixStreamServer."""
 
         address_family = socket.AF_UNIX

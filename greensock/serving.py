@@ -14,10 +14,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from gevent.hub import getcurrent
+from zope.interface import implementer
 
 from . import events
 from .errors import AlreadyServing
 from .factories import as_factory, check_callable
+from .interfaces import IGreenServer
 from .loop import Loop
 from .net import handover, native
 from .net.accepting import receive
@@ -32,6 +34,7 @@ else:
 _starting = native.make_rlock()
 
 
+@implementer(IGreenServer)
 class Serving(_Served):
     """``serve_forever``, ``handle_request`` and ``shutdown`` on the hub of the calling thread."""
 
@@ -200,9 +203,10 @@ class Serving(_Served):
         events.emit(events.RequestFailed, self, client_address, error)
 
     def _gs_is_overridden(self, name):
-        """Whether the hook is something else than the standard library's default."""
-        stock = getattr(socketserver.BaseServer, name)
-        return getattr(getattr(self, name), "__func__", None) is not stock
+        """Whether the hook is not only what the standard library and greensock make of it."""
+        homes = {cls.__module__ for cls in type(self).__mro__ if name in vars(cls)}
+        ours = {home for home in homes if home.partition(".")[0] in ("greensock", "socketserver")}
+        return name in vars(self) or homes != ours
 
     # What a model does in its own way. A request arrives in the accept loop (_receive) and is
     # entered by its worker (_enter); inline, the two are one place.

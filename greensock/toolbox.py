@@ -89,7 +89,7 @@ class GreenToolbox:
         return gevent.event.Event()
 
     def Queue(self, maxsize=0):
-        return _GreenQueue(maxsize or None)
+        return _GreenQueue(maxsize or -1)
 
     def deadline(self, seconds):
         return deadlines.GreenDeadline(seconds)

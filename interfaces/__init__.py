@@ -25,6 +25,7 @@ from .events import (
 )
 from .handlers import (
     IDatagramRequestHandler,
+    IGreenRequestHandler,
     IRequestHandler,
     IRequestHandlerFactory,
     IStreamRequestHandler,
@@ -43,6 +44,7 @@ __all__ = [
     "IDatagramServer",
     "IDatagramTruncated",
     "IEvent",
+    "IGreenRequestHandler",
     "IGreenServer",
     "IHandshakeFailed",
     "ILock",

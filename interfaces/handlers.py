@@ -40,7 +40,6 @@ class IRequestHandler(Interface):
     request = Attribute("The request, as IRequestHandlerFactory gets it.")
     client_address = Attribute("The peer's address.")
     server = Attribute("The server.")
-    toolbox = Attribute("The IToolbox that is right under the server's model.")
 
     def setup():
         """Prepare. What it raises skips ``handle`` and ``finish``."""
@@ -50,6 +49,12 @@ class IRequestHandler(Interface):
 
     def finish():
         """Clean up. It does not end the connection: the server does that next."""
+
+
+class IGreenRequestHandler(IRequestHandler):
+    """What greensock's handlers have beyond IRequestHandler, to be the same under every model."""
+
+    toolbox = Attribute("The IToolbox that is right under the server's model.")
 
 
 class IStreamRequestHandler(IRequestHandler):

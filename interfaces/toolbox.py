@@ -75,7 +75,7 @@ class ILock(Interface):
     def __enter__():
         """Take the lock."""
 
-    def __exit__(*args):
+    def __exit__(exc_type, exc_value, traceback):
         """Give it back."""
 
 

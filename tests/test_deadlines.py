@@ -109,7 +109,8 @@ def test_deadline_is_its_greenlets_alone(either):
 
 
 def test_green_deadline_reaches_every_cooperative_wait():
-    for wait in gevent.event.Event().wait, gevent.event.AsyncResult().get, lambda: gevent.sleep(LONG):
+    forever = gevent.event.Event().wait, gevent.event.AsyncResult().get
+    for wait in *forever, lambda: gevent.sleep(LONG):
         with pytest.raises(TimeoutError), GreenDeadline(SHORT):
             wait()
 

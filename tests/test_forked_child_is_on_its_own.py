@@ -1,4 +1,4 @@
-"""What a handler does to its server in a forked child does not reach the parent or other children."""
+"""What a handler does to its server in a child does not reach the parent or other children."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ class End(StreamRequestHandler):
 
 
 def test_ending_the_server_in_a_child_ends_nothing_else():
-    """By any means: the parent goes on serving, and a sibling at work is not waited for nor killed."""
+    """The parent goes on serving, and a sibling at work is neither waited for nor killed."""
     with served(ForkingTCPServer(LOCAL, End)) as server, connect(server) as sibling:
         assert sibling.recv(20).strip().isdigit()
         for how in b"shutdown\n", b"server_close\n", b"collect_children\n", b"handle_timeout\n":

@@ -44,6 +44,11 @@ class ForkingMixIn(OutsideMixIn):
         """Reap the children that have ended; with ``blocking``, wait for all of them."""
         self._gs_collect(None if blocking else 0)
 
+    def service_actions(self):
+        """Called on every turn of the loop: reap what has ended, as the loop's hub does anyway."""
+        super().service_actions()
+        self.collect_children()
+
     def handle_timeout(self):
         """Called when no request came in time: reap what has ended."""
         self.collect_children()

@@ -3,13 +3,18 @@
 They block only the caller: its greenlet if its thread has a hub, its thread otherwise.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
 
 from ..interfaces import IEvent, ILock, IQueue
 from . import native
 from .waking import Condition
+
+if TYPE_CHECKING:
+    from queue import Queue as _Queue  # what Punctual comes before
+else:
+    _Queue = object
 
 
 @implementer(IEvent)
@@ -84,7 +89,7 @@ class Lock:
         self.release()
 
 
-class Punctual:
+class Punctual(_Queue):
     """Comes before a queue class: a negative timeout is an error, even where none is needed."""
 
     def put(self, item, block=True, timeout=None):

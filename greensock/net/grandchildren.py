@@ -20,7 +20,7 @@ class _Watcher:
     def __init__(self, loop, pid, ref):
         self.loop = loop
         self.pid = self.rpid = pid
-        self._fd = os.pidfd_open(pid)
+        self._fd: int | None = os.pidfd_open(pid)
         self._io = loop.io(self._fd, 1, ref=ref)
 
     @property
@@ -46,7 +46,7 @@ class _Watcher:
         self.close()
 
 
-class _Loop(config.loop):  # type: ignore[misc]  # gevent has no types
+class _Loop(config.loop):
     def __init__(self, **options):
         super().__init__(**options)
         self._statuses = {}

@@ -14,6 +14,7 @@ get_ident = get_original("_thread", "get_ident")
 start_new_thread = get_original("_thread", "start_new_thread")
 sleep = get_original("time", "sleep")
 poll = get_original("select", "poll")
+close = get_original("os", "close")  # gevent's may close only later
 Queue = get_original("queue", "Queue")
 if hasattr(os, "fork"):
     fork = get_original("os", "fork")

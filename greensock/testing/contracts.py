@@ -30,8 +30,8 @@ def check_contracts(candidate: object) -> None:
 def signature_differences(contract: Any, candidate: object) -> Iterator[str]:
     """What a caller who knows only the contract cannot pass to the methods of ``candidate``."""
     for name, method in sorted(contract.namesAndDescriptions(all=True)):
-        if not isinstance(method, Method):
-            continue
+        if not isinstance(method, Method) or name.startswith("__"):
+            continue  # nobody names the arguments of these
         try:
             actual = inspect.signature(getattr(candidate, name))
         except ValueError:
@@ -51,14 +51,11 @@ def _accepts(actual: inspect.Signature, promised: Any) -> bool:
     if inspect.Parameter.VAR_POSITIONAL in kinds and not ordinary:
         return True
     names = list(promised["positional"])
-    known, further = ordinary[: len(names)], ordinary[len(names) :]
+    count = len(names)
+    known, further = ordinary[:count], ordinary[count:]
     if names != [parameter.name for parameter in known]:
         return False
-    if any(
-        parameter.default != promised["optional"].get(parameter.name, parameter.empty)
+    return all(
+        parameter.default == promised["optional"].get(parameter.name, parameter.empty)
         for parameter in known
-    ):
-        return False
-    return bool(promised["varargs"]) or all(
-        parameter.default is not parameter.empty for parameter in further
-    )
+    ) and all(parameter.default is not parameter.empty for parameter in further)

@@ -1,4 +1,4 @@
-"""What a concurrency model promises, tried out over greensock's servers and the standard library's."""
+"""What a concurrency model promises, tried out over servers of greensock and of the stdlib."""
 
 import socketserver
 from collections.abc import Callable

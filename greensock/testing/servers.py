@@ -20,8 +20,8 @@ _promises = Promises()
 def check_server(factory: Callable[[Any], Any], *, patience: float = PATIENCE) -> None:
     """Check that a server keeps what the contracts promise that it declares.
 
-    ``factory(handler)`` returns a new server with that handler, bound to an address of its own (port
-    0, say) and activated. It must provide IStreamServer or IDatagramServer; if it provides
+    ``factory(handler)`` returns a new server with that handler, bound to an address of its own
+    (port 0, say) and activated. It must provide IStreamServer or IDatagramServer; if it provides
     IGreenServer, it is held to that as well. It is called once for each promise.
 
     ``patience``: seconds until something that should happen at once is taken not to happen.
@@ -197,7 +197,7 @@ def _served_already(scene: Scene) -> None:
         raise AssertionError("it returned")
 
 
-@_promises.of(IGreenServer, "server_close() ends serve_forever, which raises ValueError from then on")
+@_promises.of(IGreenServer, "server_close() ends serve_forever, which then raises ValueError")
 def _closed_while_serving(scene: Scene) -> None:
     run = scene.begin()
     scene.ask("echo it")
