@@ -73,8 +73,10 @@ class Sentries:
             self._dismiss(pid)
 
     def _report(self, pid, ended):
-        self._dismiss(pid)
-        ended()
+        # gevent looks for signals before it calls this: a Ctrl-C may have closed it in between.
+        if pid in self._watchers:
+            self._dismiss(pid)
+            ended()
 
     def _dismiss(self, pid):
         watcher = self._watchers.pop(pid)
