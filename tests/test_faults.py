@@ -255,7 +255,7 @@ PROGRAM = """
         except OSError:
             pass
         for _ in range(spare):
-            os.close(hoarded.pop())
+            native.close(hoarded.pop())
         return hoarded
 
     def answer(client):
@@ -282,7 +282,7 @@ TURNED_AWAY = """
                 connect(wave)
                 assert [b""] * 3 == [answer(client) for client in wave]
             for fd in hoarded:
-                os.close(fd)
+                native.close(fd)
             assert b"HELLO\\n" == ask(server)
             for client in clients:
                 client.close()
@@ -299,7 +299,7 @@ NO_SENTINEL = """
             assert IRequestFailed.providedBy(event), event
             assert errno.EMFILE == event.error.errno
             for fd in hoarded:
-                os.close(fd)
+                native.close(fd)
             assert b"HELLO\\n" == ask(server)
 """
 
