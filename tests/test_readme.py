@@ -1,0 +1,79 @@
+"""What README says is so: its code runs, and its commands, files and numbers are right."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+
+import greensock
+from greensock import events, interfaces
+from tests.programs import ROOT, Client, environment
+
+README = (ROOT / "README").read_text()
+CODE = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def run_the_code():
+    """Run all blocks as one program, visit every server in it, and print what they answer."""
+    answers = []
+
+    def visit(server):
+        with Client.connect(server.server_address) as client:
+            client.send(b"visitor\n")
+            client.end()
+            answers.append(client.rest().decode())
+        server.shutdown()
+
+    def started(event):
+        threading.Thread(target=visit, args=[event.server]).start()
+
+    events.subscribe(interfaces.IServerStarted, started)
+    namespace = {"__name__": "__main__"}
+    for block in CODE:
+        assert "9000" in block or "serve_forever" not in block
+        exec(compile(block.replace("9000", "0"), "README", "exec"), namespace)
+    print(json.dumps(answers))
+
+
+def test_code_runs():
+    """Every server in it answers a visitor who says 'visitor', and ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import tests.world, tests.test_readme as it; it.run_the_code()"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert 0 == done.returncode, done.stderr
+    shouted, shouted_again, site, greeted = json.loads(done.stdout.splitlines()[-1])
+    assert "VISITOR\n" == shouted == shouted_again
+    assert "400" in site  # it speaks HTTP, and the visitor does not
+    assert "Your name?\nHello, visitor\n" == greeted
+
+
+def test_every_server_in_the_code_is_visited():
+    """Four are served, and no block of code escapes its extraction."""
+    assert 4 == sum(block.count("serve_forever()") for block in CODE)
+    assert README.count("```python") == len(CODE)
+
+
+def test_files_it_names_exist():
+    named = re.findall(r"\bexamples/\w+\.py|\binterfaces/", README)
+    assert [] == [name for name in named if not (ROOT / name).exists()]
+
+
+def test_numbers_are_the_real_ones():
+    text = " ".join(README.split())
+    assert f"`max_children` ({greensock.ForkingMixIn.max_children})" in text
+    drain_timeout = greensock.TCPServer.drain_timeout
+    assert f"at most `server.drain_timeout` seconds ({drain_timeout:g})" in text
+    assert f"| {greensock.UDPServer.max_packet_size}, which cuts none" in text
+    assert 128 <= greensock.TCPServer.request_queue_size
+
+
+def test_line_that_tests_is_the_one_ci_runs():
+    """.ci/run takes it from here, by this pattern."""
+    line = r"^[ \t]*(python3 -m venv .* -m tests)[ \t]*$"
+    assert 1 == len(re.findall(line, README, re.MULTILINE))
