@@ -111,7 +111,7 @@ def fork_child(body):
         os.close(theirs)
         return Child(pid, ours)
     os.close(ours)
-    return Child(pid, os.pidfd_open(pid))
+    return Child(pid, _open_pidfd(pid))
 
 
 def _make_sentinel():
@@ -120,6 +120,16 @@ def _make_sentinel():
     if _HAS_PIDFD:
         return os.open(os.devnull, os.O_RDONLY), None
     return os.pipe()
+
+
+def _open_pidfd(pid):
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        # It has ended, and whoever waits for any child was faster, such as gevent's subprocess.
+        ended, writer = os.pipe()
+        os.close(writer)
+        return ended
 
 
 def _unblock(mask):
