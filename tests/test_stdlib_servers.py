@@ -204,7 +204,7 @@ def test_what_a_server_overrides_is_called(model, base, mailbox):
     server = mixed(model, Own)(LOCAL, Crash)
     assert "server_bind" == mailbox.get()
     with served(server):
-        assert b"" == ask(server)
+        assert b"" == ask(server, b"")
         assert ["get_request", ("handle_error", "crash")] == mailbox.take(2)
 
 
@@ -234,7 +234,7 @@ def test_an_overridden_process_request_thread_is_called_in_the_worker(model, mai
 def test_an_error_is_an_event_and_not_printed(model, capsys):
     with recorded(IRequestFailed) as record:
         with served(mixed(model, socketserver.TCPServer)(LOCAL, Crash)) as server:
-            ask(server)
+            ask(server, b"")
     assert ["crash"] == [str(event.error) for event in record]
     assert "Exception occurred during processing" not in capsys.readouterr().err
 
@@ -347,10 +347,9 @@ class Association:
 @pytest.mark.parametrize("model", MIXINS)
 def test_get_request_may_speak_tls_itself(model, base):
     kind = type("Server", (Association, MIXINS[model], base), {})
-    with served(kind(LOCAL, Shout)) as server:
-        with tls.connect(server) as client:
-            client.sendall(b"hello\n")
-            assert b"HELLO\n" == client.recv(100)
+    with served(kind(LOCAL, Shout)) as server, tls.connect(server) as client:
+        client.sendall(b"hello\n")
+        assert b"HELLO\n" == client.recv(100)
 
 
 @pytest.mark.parametrize("model", greensock.MODELS)

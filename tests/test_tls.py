@@ -201,5 +201,6 @@ def test_openssl_is_a_client(model):
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=PATIENCE,
+            check=False,
         )
     assert b"HELLO\n" == finished.stdout
