@@ -18,23 +18,36 @@ same_in_both_worlds = pytest.mark.skipif(
 )
 
 
-def environment():
+def environment(measured):
+    """Coverage doubles the time a command takes; it is for what nothing else runs."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path}
+    environ = {**os.environ, "PYTHONPATH": path}
+    if not measured:
+        environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    return environ
 
 
-def run(*args, cwd, module="greensock", **kwargs):
-    """What became of a command: its status, output and errors."""
+def python(*args, cwd, measured=False):
+    """What became of a python: its status, output and errors."""
     done = subprocess.run(
-        [sys.executable, *(["-m", module] if module else []), *map(str, args)],
+        [sys.executable, *map(str, args)],
         cwd=cwd,
-        env=environment(),
+        env=environment(measured),
         capture_output=True,
         text=True,
         timeout=60,
-        **kwargs,
     )
     return done.returncode, done.stdout, done.stderr
+
+
+def command(*args, **kwargs):
+    """What became of a command: its status, output and errors."""
+    return python("-m", "greensock", *args, **kwargs)
+
+
+def ignore_ctrl_c():
+    """As a shell without job control does for what it starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class Running:
@@ -67,12 +80,12 @@ class Running:
 
 
 @contextmanager
-def running(*args, cwd, **kwargs):
+def running(*args, cwd, measured=False, **kwargs):
     """A command, killed in the end with all its children if it is still there."""
     process = subprocess.Popen(
         [sys.executable, "-W", "error::RuntimeWarning", "-m", "greensock", *map(str, args)],
         cwd=cwd,
-        env=environment(),
+        env=environment(measured),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

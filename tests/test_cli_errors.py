@@ -12,7 +12,7 @@ import pytest
 
 import greensock
 from greensock.cli import main
-from tests.commands import run, same_in_both_worlds
+from tests.commands import python, same_in_both_worlds
 
 HANDLERS = '''
 import asyncio, socketserver
@@ -120,6 +120,9 @@ COMMAND_LINES = {
     "serve handlers_cli:Lines --bind fd://99999": "cannot listen at fd://99999: it is not an open "
     f"socket ([Errno 9] {os.strerror(errno.EBADF)}); pass a socket that listens or ",
     "serve handlers_cli:Lines --bind fd://99999999999999999999": "it is not an open socket (",
+    "run nowhere.py": "cannot read the script 'nowhere.py': "
+    f"{os.strerror(errno.ENOENT)}",
+    "run .": "there is no __main__.py in '.'",
     "run": "the following arguments are required: SCRIPT",
     "run -m": "the following arguments are required: SCRIPT",
 }
@@ -175,14 +178,12 @@ def test_a_port_in_use_is_told(complaint, kind, scheme):
     assert f"cannot listen at {expected}" == text
 
 
-def test_port_9000_is_the_default(complaint):
-    """Which is seen best when it is in use."""
-    with socket.socket() as other:
-        try:
-            other.bind(("127.0.0.1", 9000))
-        except OSError:
-            pass  # by somebody else, then
-        assert "tcp://127.0.0.1:9000: " in complaint("serve", "handlers_cli:Lines")
+def test_port_9000_of_this_machine_is_the_default(complaint):
+    """It is in use in this test only."""
+    in_use = OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    with pretending(greensock.TCPServer, "server_bind", in_use):
+        text = complaint("serve", "handlers_cli:Lines")
+    assert text.startswith(f"cannot listen at tcp://127.0.0.1:9000: {in_use.strerror}; ")
 
 
 def test_what_was_opened_is_closed_when_another_fails(complaint):
@@ -243,7 +244,7 @@ def test_the_process_exits_with_status_2(here):
     """Both ways of starting it, with nothing on standard output."""
     code = "import sys; from greensock.cli import main; sys.exit(main())"
     for way in ["-m", "greensock"], ["-c", code]:
-        status, out, errors = run(*way, "serve", "nowhere:Lines", cwd=here, module=None)
+        status, out, errors = python(*way, "serve", "nowhere:Lines", cwd=here, measured=True)
         assert (2, "") == (status, out)
         assert errors.startswith("greensock: there is no module 'nowhere', neither in ")
         assert 1 == errors.count("\n")

@@ -11,7 +11,7 @@ import zipfile
 
 import pytest
 
-from tests.commands import run, running, same_in_both_worlds
+from tests.commands import command, ignore_ctrl_c, python, running, same_in_both_worlds
 
 pytestmark = same_in_both_worlds
 
@@ -45,20 +45,6 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 with Server(("127.0.0.1", 0), Handler) as server:
     print(server.server_address[1], flush=True)
     server.serve_forever()
-"""
-
-IN_A_THREAD = """
-import socketserver
-
-class Handler(socketserver.BaseRequestHandler):
-    def handle(self):
-        self.request.sendall(meet().encode())
-
-with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    print(server.server_address[1], flush=True)
-    thread.join()
 """
 
 SITE = """
@@ -114,7 +100,6 @@ def ask_procedures(port):
     "program, ask",
     [
         pytest.param(LINES, ask_line, id="ThreadingMixIn"),
-        pytest.param(IN_A_THREAD, ask_line, id="ThreadingTCPServer-in-a-thread"),
         pytest.param(SITE, ask_site, id="ThreadingHTTPServer"),
         pytest.param(PROCEDURES, ask_procedures, id="SimpleXMLRPCServer"),
     ],
@@ -123,8 +108,8 @@ def test_requests_overlap_as_greenlets_of_one_thread(tmp_path, program, ask):
     """And gevent has nothing to warn of, such as modules that were imported too early."""
     (tmp_path / "program.py").write_text(MEETING + program)
     answers = []
-    with running("run", "program.py", cwd=tmp_path) as command:
-        port = int(command.line())
+    with running("run", "program.py", cwd=tmp_path) as ran:
+        port = int(ran.line())
         askers = [threading.Thread(target=lambda: answers.append(ask(port))) for _ in range(2)]
         for asker in askers:
             asker.start()
@@ -132,55 +117,67 @@ def test_requests_overlap_as_greenlets_of_one_thread(tmp_path, program, ask):
             asker.join()
         assert ["True True", "True True"] == answers
         if program is LINES:
-            assert ["finished", "finished"] == [command.line(), command.line()]
-        command.signal(signal.SIGINT)
-        status, _, errors = command.end()
+            assert ["finished", "finished"] == [ran.line(), ran.line()]
+        ran.signal(signal.SIGINT)
+        status, _, errors = ran.end()
     assert -signal.SIGINT == status
     assert errors.endswith("\nKeyboardInterrupt\n")
     assert "greensock/cli" not in errors
 
 
-def test_ctrl_c_reaches_the_main_program_past_a_handler(tmp_path):
-    """Which would not see it in a thread, either."""
-    (tmp_path / "program.py").write_text(
-        IN_A_THREAD.replace("import socketserver", "import os, signal, socketserver, threading")
-        .replace("self.request.sendall(meet().encode())", """
+PRESSES_CTRL_C = """
+import os, signal, socketserver, threading
+
+class Handler(socketserver.BaseRequestHandler):
+    def handle(self):
         try:
             os.kill(os.getpid(), signal.SIGINT)
         except KeyboardInterrupt:
             print("handler", flush=True)
-        self.request.sendall(b"after")""")
-        .replace("    thread.join()", """
+        self.request.sendall(b"after")
+
+with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    print(server.server_address[1], flush=True)
     try:
         thread.join()
     except KeyboardInterrupt:
         print("main", flush=True)
-    server.shutdown()""")
-    )
-    with running("run", "program.py", cwd=tmp_path) as command:
-        assert "after" == ask_line(int(command.line()))
-        assert (0, "main\n", "") == command.end()
+    server.shutdown()
+"""
+
+
+def test_ctrl_c_reaches_the_main_program_past_a_handler(tmp_path):
+    """Which would not see it in a thread, either."""
+    (tmp_path / "program.py").write_text(PRESSES_CTRL_C)
+    with running("run", "program.py", cwd=tmp_path, measured=True) as ran:
+        assert "after" == ask_line(int(ran.line()))
+        assert (0, "main\n", "") == ran.end()
+
+
+def test_an_ignored_ctrl_c_stays_ignored(tmp_path):
+    (tmp_path / "looks.py").write_text("import signal; print(signal.getsignal(2).name)")
+    options = {"measured": True, "preexec_fn": ignore_ctrl_c}
+    with running("run", "looks.py", cwd=tmp_path, **options) as ran:
+        assert (0, "SIG_IGN\n", "") == ran.end()
 
 
 def test_a_module_that_serves_is_run(tmp_path):
     """The standard library's own web server, which ends in order on Ctrl-C."""
     (tmp_path / "page").write_text("hello")
-    with running("run", "-m", "http.server", "0", "--bind", "127.0.0.1", cwd=tmp_path) as command:
-        port = int(re.search(r"port (\d+)", command.line())[1])
+    with running("run", "-m", "http.server", "0", "--bind", "127.0.0.1", cwd=tmp_path) as ran:
+        port = int(re.search(r"port (\d+)", ran.line())[1])
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/page")
         with connection.getresponse() as response:
             assert b"hello" == response.read()
-        command.signal(signal.SIGINT)
-        assert (0, "\nKeyboard interrupt received, exiting.\n") == command.end()[:2]
+        ran.signal(signal.SIGINT)
+        assert (0, "\nKeyboard interrupt received, exiting.\n") == ran.end()[:2]
 
 
 TELL = """
 import json, sys
-
-def work(path):
-    with open(path, "w") as file:
-        json.dump(__name__, file)
 
 spec = globals().get("__spec__")
 told = dict(
@@ -190,8 +187,7 @@ told = dict(
     itself=vars(sys.modules["__main__"]) is globals(),
 )
 
-if __name__ == "__main__":
-    json.dump(told, sys.stdout)
+json.dump(told, sys.stdout)
 """
 
 
@@ -212,53 +208,54 @@ def programs(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "target",
-    ["tell.py", "folder/tell.py", "link.py", "folder", "program.zip", "-m tell", "-m package"],
+    ["folder/tell.py", "link.py", "folder", "program.zip", "-m tell", "-m package"],
 )
 def test_a_program_finds_itself_where_python_puts_it(programs, target):
     """Its arguments, paths and names are the same, and the options after it are its own."""
     args = *target.split(), "--help", "-m", "x", "--", "-y"
-    as_usual = json.loads(run(*args, cwd=programs, module=None)[1])
-    status, out, errors = run("run", *args, cwd=programs)
+    as_usual = json.loads(python(*args, cwd=programs)[1])
+    measured = target in ("folder", "-m package")
+    status, out, errors = command("run", *args, cwd=programs, measured=measured)
     assert (0, "") == (status, errors)
     assert as_usual == json.loads(out)
 
 
 FAILURES = {
-    "sys.exit()": 0,
-    "sys.exit(3)": 3,
     "sys.exit('goodbye')": 1,
     "def f():\n    1 / 0\nf()": 1,
-    "try:\n    1 / 0\nexcept ZeroDivisionError:\n    raise KeyError": 1,
     "a b c": 1,
     "raise KeyboardInterrupt": -signal.SIGINT,
     "sys.excepthook = lambda *args: print(args[2].tb_frame.f_code.co_name)\n1 / 0": 1,
 }
+
+MEASURED = "sys.exit('goodbye')", "def f():\n    1 / 0\nf()"
 
 
 @pytest.mark.parametrize("code", FAILURES)
 def test_a_program_ends_as_under_python(tmp_path, code):
     """With the same status, and with the same traceback."""
     (tmp_path / "ends.py").write_text(f"import sys\n{code}\n")
-    as_usual = run("ends.py", cwd=tmp_path, module=None)
+    as_usual = python("ends.py", cwd=tmp_path)
     assert FAILURES[code] == as_usual[0]
-    assert as_usual == run("run", "ends.py", cwd=tmp_path)
+    assert as_usual == command("run", "ends.py", cwd=tmp_path, measured=code in MEASURED)
 
 
 def test_processes_of_multiprocessing_find_the_program(tmp_path):
     """A spawned one imports it under another name, and does not run it again."""
     (tmp_path / "spawns.py").write_text(
-        TELL.replace('json.dump(told, sys.stdout)', '''import multiprocessing
-    process = multiprocessing.get_context("spawn").Process(target=work, args=("name",))
-    process.start()
-    process.join()
-    print(process.exitcode, open("name").read())''')
+        "import multiprocessing\n"
+        "def work():\n"
+        "    print(__name__, flush=True)\n"
+        "if __name__ == '__main__':\n"
+        "    process = multiprocessing.get_context('spawn').Process(target=work)\n"
+        "    process.start()\n"
+        "    process.join()\n"
+        "    print(process.exitcode)\n"
     )
-    assert (0, '0 "__mp_main__"\n', "") == run("run", "spawns.py", cwd=tmp_path)
+    assert (0, "__mp_main__\n0\n", "") == command("run", "spawns.py", cwd=tmp_path)
 
 
 NOTHING_TO_RUN = {
-    "nowhere.py": "cannot read the script 'nowhere.py': No such file or directory",
-    "empty": "there is no __main__.py in 'empty'",
     "-m nowhere": "there is no module 'nowhere', neither in ",
     "-m empty": "'empty' is no program: it has no code for python -m to run",
     "-m sys": "'sys' is no program: it has no code for python -m to run",
@@ -267,7 +264,7 @@ NOTHING_TO_RUN = {
 
 @pytest.mark.parametrize("target", NOTHING_TO_RUN)
 def test_what_cannot_be_run_is_told_in_one_line(programs, target):
-    status, out, errors = run("run", *target.split(), cwd=programs)
+    status, out, errors = command("run", *target.split(), cwd=programs, measured=True)
     assert (2, "", 1) == (status, out, errors.count("\n"))
     assert errors.startswith(f"greensock: {NOTHING_TO_RUN[target]}")
 
@@ -281,4 +278,4 @@ def test_what_is_not_public_in_socketserver_is_there(tmp_path):
         "print(socketserver.ThreadingUDPServer.model, socketserver.ForkingMixIn.model)\n"
     )
     expected = "socketserver True\nsocketserver greensock.servers\ngreenlet fork\n"
-    assert (0, expected, "") == run("run", "looks.py", cwd=tmp_path)
+    assert (0, expected, "") == command("run", "looks.py", cwd=tmp_path)

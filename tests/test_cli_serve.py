@@ -8,19 +8,16 @@ import socket
 import pytest
 
 import greensock
-from tests.commands import running, same_in_both_worlds
+from tests.commands import ignore_ctrl_c, running, same_in_both_worlds
 
 pytestmark = same_in_both_worlds
 
 HANDLERS = '''
 import os, socketserver, threading
 
-import gevent
-
 
 def where(request, client_address, server):
     """Tell who answers, on a connection or to a datagram."""
-    main = gevent.getcurrent().parent is None
     answer = f"{server.model} {os.getpid()} {threading.get_native_id()}".encode()
     if isinstance(request, tuple):
         request[1].sendto(answer, client_address)
@@ -122,32 +119,39 @@ def answer_over(family, kind, target, own=None):
 def everywhere(here, model):
     """The answers from each kind of endpoint of one command, and the command's process."""
     stream, datagram = socket.SOCK_STREAM, socket.SOCK_DGRAM
-    name = f"greensock-test-{os.getpid()}-{model}"
+    name = f"@greensock-test-{os.getpid()}-{model}"
+    path, gram = f"{model}.sock", f"{model}.gram"
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         socket.socket(socket.AF_INET, datagram) as receiver,
     ):
         receiver.bind(("127.0.0.1", 0))
-        endpoints = {
-            "tcp://127.0.0.1:0": (socket.AF_INET, stream),
-            "tcp://[::1]:0": (socket.AF_INET6, stream),
-            "tcp://localhost:0": (socket.AF_INET, stream),
-            "udp://127.0.0.1:0": (socket.AF_INET, datagram),
-            "udp://[::1]:0": (socket.AF_INET6, datagram),
-            f"unix:{model}.sock": (socket.AF_UNIX, stream, str(here / f"{model}.sock")),
-            f"unix:@{name}": (socket.AF_UNIX, stream, f"\0{name}"),
-            f"unixgram:{model}.gram": (
-                socket.AF_UNIX, datagram, str(here / f"{model}.gram"), f"\0{name}-client",
-            ),
-            f"fd://{listener.fileno()}": (socket.AF_INET, stream),
-            f"fd://{receiver.fileno()}": (socket.AF_INET, datagram),
-        }  # fmt: skip
-        options = [option for endpoint in endpoints for option in ("--bind", endpoint)]
         fds = listener.fileno(), receiver.fileno()
-        with serve(here, "where", "--model", model, *options, pass_fds=fds) as command:
+        some, local = r"[1-9]\d*", r"127\.0\.0\.1"
+        own = f"\0{name[1:]}-client"
+        endpoints = {  # what is shown for each, and how to reach it
+            "tcp://127.0.0.1:0": (f"tcp://{local}:{some}", socket.AF_INET, stream),
+            "tcp://localhost:0": (f"tcp://{local}:{some}", socket.AF_INET, stream),
+            "tcp://:0": (f"tcp://0\\.0\\.0\\.0:{some}", socket.AF_INET, stream),
+            "tcp://[::]:0": (rf"tcp://\[::\]:{some}", socket.AF_INET6, stream),
+            "udp://127.0.0.1:0": (f"udp://{local}:{some}", socket.AF_INET, datagram),
+            "udp://[::1]:0": (rf"udp://\[::1\]:{some}", socket.AF_INET6, datagram),
+            f"unix:{path}": (f"unix:{path}", socket.AF_UNIX, stream, path),
+            f"unix:{name}": (f"unix:{name}", socket.AF_UNIX, stream, f"\0{name[1:]}"),
+            f"unixgram:{gram}": (f"unixgram:{gram}", socket.AF_UNIX, datagram, gram, own),
+            f"fd://{fds[0]}": (f"tcp://{local}:{some}", socket.AF_INET, stream),
+            f"fd://{fds[1]}": (f"udp://{local}:{some}", socket.AF_INET, datagram),
+        }
+        options = [option for endpoint in endpoints for option in ("--bind", endpoint)]
+        options += ["--model", model]
+        with serve(here, "where", *options, measured=True, pass_fds=fds) as command:
             answers = {}
-            for endpoint, (family, kind, *target) in endpoints.items():
+            for endpoint, (shown, family, kind, *target) in endpoints.items():
+                if endpoint.startswith("fd:"):
+                    shown += rf" \({endpoint}\)"
                 line = command.line()
+                expected = f"greensock: serving handlers:where on {shown}, model {model}"
+                assert re.fullmatch(expected, line), line
                 if not target:
                     target = [address(line.replace(f" ({endpoint})", ""))]
                 answers[endpoint] = answer_over(family, kind, *target).decode().split()
@@ -173,34 +177,22 @@ WORKERS = {"greenlet": is_main, "inline": is_main, "thread": is_thread, "fork": 
 
 
 @pytest.mark.parametrize("model", greensock.MODELS)
-def test_every_endpoint_is_served_under_every_model(here, model):
-    """Ten endpoints of one process, each announced; the paths are gone in the end."""
+def test_every_endpoint_is_served_under_every_model(here, model, monkeypatch):
+    """One process serves them all and says where; the paths are gone in the end."""
+    monkeypatch.chdir(here)
     answers, command = everywhere(here, model)
-    assert 10 == len(answers)
+    assert 11 == len(answers)
     for endpoint, (name, pid, thread) in answers.items():
         assert model == name, endpoint
         assert WORKERS[model](pid, thread, command), (endpoint, pid, thread, command.pid)
 
 
-def test_startup_lines_say_what_listens_where(here):
-    """The port is the one the system chose; the model is greenlet unless another is asked for."""
-    shown = {
-        "tcp://127.0.0.1:0": r"tcp://127\.0\.0\.1:[1-9]\d*",
-        "tcp://:0": r"tcp://0\.0\.0\.0:[1-9]\d*",
-        "tcp://[::]:0": r"tcp://\[::\]:[1-9]\d*",
-        "unix:@greensock-shown": "unix:@greensock-shown",
-        "unixgram:shown": "unixgram:shown",
-    }
-    options = [option for endpoint in shown for option in ("--bind", endpoint)]
-    with serve(here, "where", *options) as command:
-        for expected in shown.values():
-            line = rf"greensock: serving handlers:where on {expected}, model greenlet"
-            assert re.fullmatch(line, command.line())
-
-
 def test_functions_of_a_socket_and_an_address_are_served(here):
+    """In greenlets, as nothing else was asked for."""
     with serve(here, "old_style", "--bind", "tcp://127.0.0.1:0") as command:
-        with connect(command.line()) as client:
+        line = command.line()
+        assert line.endswith(", model greenlet")
+        with connect(line) as client:
             assert b"hello" == received(client)
 
 
@@ -208,8 +200,7 @@ def test_functions_of_a_socket_and_an_address_are_served(here):
     "model, number",
     [
         ("greenlet", signal.SIGINT),
-        ("greenlet", signal.SIGTERM),
-        ("thread", signal.SIGINT),
+        ("thread", signal.SIGTERM),
         ("fork", signal.SIGTERM),
         ("inline", signal.SIGINT),
     ],
@@ -245,14 +236,14 @@ def test_handlers_are_cut_when_the_drain_timeout_is_over(here, model):
 
 def test_a_thread_that_never_ends_does_not_keep_it(here):
     options = "--bind", "tcp://127.0.0.1:0", "--drain-timeout", "0", "--model", "thread"
-    with serve(here, "Outer.Stuck", *options) as command:
+    with serve(here, "Outer.Stuck", *options, measured=True) as command:
         with connect(command.line()) as client:
             assert b"ready" == client.recv(5, socket.MSG_WAITALL)
             command.signal(signal.SIGTERM)
             assert 0 == command.end()[0]
 
 
-@pytest.mark.parametrize("model", ["greenlet", "thread", "fork"])
+@pytest.mark.parametrize("model", ["greenlet", "fork"])
 def test_a_second_signal_ends_it_at_once(here, model):
     """As the signal itself would, and no child is left with the connection."""
     options = "--drain-timeout", "none", "--log-level", "info", "--model", model
@@ -268,12 +259,8 @@ def test_a_second_signal_ends_it_at_once(here, model):
 
 def test_an_ignored_signal_stays_ignored(here):
     """A shell without job control starts what is in the background with SIGINT ignored."""
-
-    def ignore():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
     bind = "--bind", "tcp://127.0.0.1:0"
-    with serve(here, "Held", *bind, preexec_fn=ignore) as command:
+    with serve(here, "Held", *bind, preexec_fn=ignore_ctrl_c) as command:
         with connect(command.line()) as client:
             assert b"ready" == client.recv(5, socket.MSG_WAITALL)
             command.signal(signal.SIGINT)
@@ -294,7 +281,8 @@ def test_a_handler_may_end_it(here):
 @pytest.mark.parametrize("handler, status", [("ends", 3), ("breaks", 1)])
 def test_without_a_model_it_ends_as_its_handler_says(here, handler, status):
     """SystemExit and its like reach the main program, and yet all is closed in order."""
-    with serve(here, handler, "--bind", "unix:ends.sock", "--model", "inline") as command:
+    options = "--bind", "unix:ends.sock", "--model", "inline"
+    with serve(here, handler, *options, measured=True) as command:
         command.line()
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(here / "ends.sock"))
@@ -304,20 +292,18 @@ def test_without_a_model_it_ends_as_its_handler_says(here, handler, status):
 
 
 def test_errors_in_handlers_are_logged_to_standard_error(here):
-    with serve(here, "fails", "--bind", "tcp://127.0.0.1:0") as command:
-        with connect(command.line()) as client:
-            assert b"" == received(client)
-        line = command.complaint("ERROR greensock: request from ('127.0.0.1', ")
-        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ERROR", line)
-        command.complaint("ValueError: on purpose")
-
-
-def test_log_level_chooses_what_is_logged(here):
-    with serve(here, "fails", "--bind", "tcp://127.0.0.1:0", "--log-level", "critical") as command:
+    """With when, which client and the traceback."""
+    with serve(here, "fails", "--bind", "tcp://127.0.0.1:0", "--log-level", "error") as command:
         with connect(command.line()) as client:
             assert b"" == received(client)
         command.signal(signal.SIGTERM)
-        assert (0, "", "") == command.end()
+        status, _, errors = command.end()
+    first, *rest = errors.splitlines()
+    time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
+    expected = rf"{time} ERROR greensock: request from \('127\.0\.0\.1', \d+\) failed"
+    assert re.fullmatch(expected, first)
+    assert ("Traceback (most recent call last):", "ValueError: on purpose") == (rest[0], rest[-1])
+    assert 0 == status
 
 
 def test_it_can_be_started_again_at_once(here):

@@ -1,5 +1,6 @@
 """A signal that comes while the hub waits is handled at once."""
 
+import os
 import signal
 import socket
 from time import monotonic
@@ -11,6 +12,7 @@ import greensock
 from greensock.net import native
 from greensock.net.hubs import discard_hub
 from greensock.net.waking import Condition
+from tests.commands import python, same_in_both_worlds
 
 
 class Echo(greensock.BaseRequestHandler):
@@ -97,3 +99,49 @@ def test_a_wait_notices_what_a_signal_handler_did_just_before(on_signal, has_hub
     with changed:
         assert changed.wait_for(check, 10)
     assert monotonic() - started < 5
+
+
+def test_a_new_hub_of_the_main_thread_takes_the_place_of_the_old():
+    """Each with descriptors of its own, and those of the old one are closed."""
+    with greensock.TCPServer(("127.0.0.1", 0), Echo) as server:
+        server.timeout = 0
+        server.handle_request()
+        opened = len(os.listdir("/dev/fd"))
+        discard_hub()
+        server.handle_request()
+        assert opened == len(os.listdir("/dev/fd"))
+
+
+FORKS = """
+import os, select, signal, sys
+import gevent, gevent.os, gevent.socket
+import greensock
+from greensock.net import signals
+
+with greensock.TCPServer(("127.0.0.1", 0), print) as server:
+    server.timeout = 0
+    server.handle_request()
+go, gone = os.pipe()
+signal.signal(signal.SIGUSR1, lambda *_: None)
+other = os.pipe()[1]
+os.set_blocking(other, False)
+if sys.argv[1] == "other":
+    signal.set_wakeup_fd(other)
+child = gevent.os.fork()
+if not child:
+    os.close(gone)
+    gevent.socket.wait_read(go)
+    expected = other if sys.argv[1] == "other" else -1
+    os._exit(signal.set_wakeup_fd(-1) != expected)
+signal.raise_signal(signal.SIGUSR1)
+os.close(gone)
+print(os.waitpid(child, 0)[1], bool(select.select([signals._ear.ours], [], [], 0)[0]))
+"""
+
+
+@same_in_both_worlds
+@pytest.mark.parametrize("owner, answer", [("greensock", "0 True"), ("other", "0 False")])
+def test_a_forked_child_leaves_the_signals_of_its_parent_to_it(tmp_path, owner, answer):
+    """It does not take what was written for its parent's hub, nor does it write there."""
+    expected = 0, answer + "\n", ""
+    assert expected == python("-c", FORKS, owner, cwd=tmp_path, measured=True)

@@ -24,17 +24,22 @@ Program = tuple[ModuleType, Callable[[], Any]]
 
 
 def prepare(options: Namespace) -> Callable[[], int]:
-    """Patch the process, find the program; return the function that runs it."""
-    monkey.patch_all()
-    keep_ctrl_c_to_this_greenlet()
-    sys.modules["socketserver"] = green_socketserver()
+    """Find the program and patch the process; return the function that runs it."""
     if options.is_module:
+        _go_green()  # first, because packages that the module is in are imported
         main, code_of = _module(options.program)
         sys.argv = [str(main.__file__), *options.args]
     else:
         main, code_of = _script(options.program)
+        _go_green()
         sys.argv = [options.program, *options.args]
     return lambda: _run(main, code_of)
+
+
+def _go_green() -> None:
+    monkey.patch_all()
+    keep_ctrl_c_to_this_greenlet()
+    sys.modules["socketserver"] = green_socketserver()
 
 
 def _script(path: str) -> Program:
