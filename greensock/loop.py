@@ -11,7 +11,6 @@ descriptor, and the socket object keeps the timeout its owner set.
 """
 
 import os
-import select
 from time import monotonic
 
 from gevent.hub import getcurrent
@@ -21,6 +20,7 @@ from .net import native
 from .net.accepting import turn_away
 from .net.backoff import EXHAUSTED, GONE, Backoff
 from .net.crossing import Event
+from .net.hubs import in_hub
 from .net.listeners import accepts_connections, note_listening
 from .net.watch import Watch
 
@@ -47,35 +47,38 @@ class Loop:
         self._paused_since = None
         self._resume_at = None
         self._fd = server.fileno()
-        if self._fd < 0:
+        self._listener = getattr(server, "socket", None)
+        self._was_blocking = False
+        self._reserve = None
+        try:
+            self._watch = Watch(hub, self._fd)
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
             raise ValueError(
                 f"{server!r} cannot wait for requests: its socket is closed; "
                 "serve before server_close(), or give it a new socket"
-            )
-        self._listener = getattr(server, "socket", None)
-        self._reserve = os.open(os.devnull, os.O_RDONLY) if server.overload == "close" else None
-        self._was_blocking = False
+            ) from None
+        try:
+            if server.overload == "close":
+                self._reserve = os.open(os.devnull, os.O_RDONLY)
+        except BaseException:
+            self._watch.close()
+            raise
         listening = accepts_connections(self._listener)
         if listening:
             note_listening(self._listener)
         if listening or server._gs_shares_socket_with_handlers():
-            self._was_blocking = os.get_blocking(self._fd)
-            os.set_blocking(self._fd, False)
-        self._ready = native.poll()
-        self._ready.register(self._fd, select.POLLIN)
-        self._ready = native.poll()
-        self._ready.register(self._fd, select.POLLIN)
-        self._ready = native.poll()
-        self._ready.register(self._fd, select.POLLIN)
-        self._watch = Watch(hub)
+            self._was_blocking = os.get_blocking(self._watch.fd)
+            os.set_blocking(self._watch.fd, False)
 
     def close(self):
         """Give everything back that it has taken."""
+        if self._was_blocking and self._watch.fd >= 0:
+            os.set_blocking(self._watch.fd, True)
         self._watch.close()
         if self._reserve is not None:
-            os.close(self._reserve)
-        if self._was_blocking and self._listener_is_open():
-            os.set_blocking(self._fd, True)
+            native.close(self._reserve)
 
     def announce_end(self):
         """Let those go on who wait for the end.
@@ -91,6 +94,7 @@ class Loop:
 
     def run(self, poll_interval):
         """Take requests until stopped; call ``service_actions`` on every turn."""
+        self._check_listener()
         while not self._stopping:
             readable = self._wait(poll_interval)
             if self._stopping:
@@ -104,6 +108,7 @@ class Loop:
     def run_once(self, timeout):
         """Take one request; False if ``timeout`` seconds (None for no limit) passed first."""
         ends = None if timeout is None else monotonic() + timeout
+        self._check_listener()
         while not self._stopping:
             left = None if ends is None else max(0.0, ends - monotonic())
             if self._wait(left) and self._take(1):
@@ -133,30 +138,37 @@ class Loop:
         return self._resume_at is not None
 
     def let_go(self):
-        """Make sure that the hub does not hold the listener, so that it may be closed."""
+        """Stop, and see that the listener is closed when its owner closes it."""
         self.stop()
-        if self.in_own_thread():
+        if self.in_own_thread() or self._is_taking:
             self._watch.let_go()
-        elif not self._is_taking:
+        elif not in_hub():
             self._ended.wait(PATIENCE)
 
     def in_own_thread(self):
         """Whether the caller runs in the OS thread of the loop."""
         return self._watch.thread == native.get_ident()
 
+    def _check_listener(self):
+        # Whoever closed it before the server knew of this loop has not stopped it.
+        if not self._listener_is_open():
+            self.stop()
+
     def _wait(self, timeout):
         resume_at = self._resume_at  # workers of other threads may take it away meanwhile
         if resume_at is not None:
             pause = resume_at - monotonic()
             if pause > 0:
-                self._watch.wait(None, pause if timeout is None else min(pause, timeout))
+                limit = pause if timeout is None else min(pause, timeout)
+                self._watch.wait(limit, for_descriptor=False)
                 self._raise_interruption()
                 return False
             self._resume_at = None
-        fd = self._fd if self._server._gs_has_room() else None
-        readable = self._watch.wait(fd, timeout)
+        has_room = self._server._gs_has_room()
+        readable = self._watch.wait(timeout, for_descriptor=has_room)
         self._raise_interruption()
-        return readable
+        # A timeout that has passed at once may have hidden who was there already.
+        return readable or (has_room and not self._stopping and self._watch.is_readable())
 
     def _raise_interruption(self):
         if self._interruption is not None:
@@ -166,7 +178,7 @@ class Loop:
         taken = 0
         while taken < most and not self._stopping and self._server._gs_has_room():
             # An overridden get_request may block when there is nothing to get.
-            if taken and not self._ready.poll(0):
+            if taken and not self._watch.is_readable():
                 break
             try:
                 request, client_address = self._server.get_request()

@@ -23,7 +23,7 @@ from .interfaces import IGreenServer
 from .loop import Loop
 from .net import handover, native
 from .net.accepting import receive
-from .net.hubs import borrowed_hub, in_main_thread, is_bottom
+from .net.hubs import borrowed_hub, in_hub, in_main_thread, is_bottom
 from .toolbox import GREEN
 
 if TYPE_CHECKING:
@@ -94,12 +94,13 @@ class Serving(_Served):
             if alone:
                 self._gs_loop = loop
             try:
-                self._gs_loop_opened(loop)
+                if alone:
+                    self._gs_loop_opened(loop)
                 taken = loop.run_once(min(limits, default=None))
             finally:
                 if alone:
                     self._gs_loop = None
-                self._gs_loop_closing(loop)
+                    self._gs_loop_closing(loop)
                 loop.close()
                 self._gs_leave_thread(loop)
         if not taken:
@@ -107,8 +108,9 @@ class Serving(_Served):
 
     def shutdown(self):
         """Make ``serve_forever`` return and wait until it has; see IGreenServer for where from."""
+        was_served = self._gs_was_served  # the loop after this, lest it begin in between
         loop = self._gs_loop
-        if loop is None and not self._gs_was_served:
+        if loop is None and not was_served:
             # serve_forever may be starting in another thread at this very moment. No lock: a
             # signal handler may have interrupted whoever holds it.
             self._gs_stop_on_start = True
@@ -118,7 +120,7 @@ class Serving(_Served):
         if loop is None or not loop.serving:
             return
         loop.stop()
-        if getcurrent() in (loop.greenlet, loop.hub) or self._gs_is_at_work():
+        if in_hub() or getcurrent() is loop.greenlet or self._gs_is_at_work():
             return
         loop.wait_for_end()
 
@@ -127,6 +129,9 @@ class Serving(_Served):
         self._gs_let_go()
         self._gs_drop_view()
         super().server_close()
+        loop = self._gs_loop
+        if loop is not None:
+            loop.stop()  # it may have begun in between
 
     def _gs_let_go(self):
         """End the loop, and see that its hub does not hold the socket any more."""
@@ -165,7 +170,8 @@ class Serving(_Served):
         # its main greenlet is still elsewhere.
         if is_bottom(getcurrent()) and not in_main_thread():
             self._gs_linger(loop)
-            self._gs_drop_view()
+            if self._gs_shares_socket_with_handlers():
+                self._gs_drop_view()
 
     def _gs_dispatch(self, request, client_address):
         """See one request from ``get_request`` into the hands of ``process_request``."""

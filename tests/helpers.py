@@ -249,4 +249,3 @@ def children():
         for listing in Path("/proc/self/task").glob("*/children")
         for pid in listing.read_text().split()
     ]
-

@@ -10,6 +10,7 @@ from .. import events
 from ..net import native
 from ..net.accepting import accept
 from ..net.crew import Crew
+from ..net.hubs import in_hub
 from ..serving import Serving
 
 # Seconds that handlers get to end by themselves once their connection has been shut.
@@ -39,7 +40,8 @@ class ModelMixIn(Serving):
             self._gs_finish_crew()
 
     def _gs_finish_crew(self):
-        if self.block_on_close and not self.daemon_threads:
+        # A signal handler cannot wait; whoever called serve_forever may close once more.
+        if self.block_on_close and not self.daemon_threads and not in_hub():
             self._gs_wait_or_cut()
 
     def _gs_wait_or_cut(self):

@@ -1,14 +1,17 @@
 """A process for every request."""
 
-import os
 import signal
+from contextlib import suppress
 from time import monotonic
 
+from gevent.hub import getcurrent
 from zope.interface import implementer
 
 from ..interfaces import IConcurrencyModel
+from ..net import native
 from ..net.children import Sentries, fork_child
 from ..net.crew import Job
+from ..net.hubs import in_hub
 from ..net.listeners import close_all_in_child
 from .outside import OutsideMixIn
 
@@ -70,7 +73,8 @@ class ForkingMixIn(OutsideMixIn):
         """All of a child's life, and the status it exits with."""
         close_all_in_child()
         for sibling in self._gs_crew or ():
-            os.close(sibling.worker.sentinel)
+            with suppress(OSError):  # another thread was about to forget it
+                native.close(sibling.worker.sentinel)
         # A handler may close or shut down its server, and none of these is its to end.
         self._gs_loop = self._gs_sentries = self._gs_crew = self.active_children = None
         try:
@@ -119,7 +123,7 @@ class ForkingMixIn(OutsideMixIn):
 
     def _gs_finish_crew(self):
         loop = self._gs_loop
-        if loop is not None and not loop.in_own_thread():
+        if loop is not None and getcurrent() is not loop.greenlet and not in_hub():
             loop.wait_for_end()  # until then its hub reaps, afterwards nobody would
         super()._gs_finish_crew()
 

@@ -41,7 +41,7 @@ class Child:
 
     def reap(self):
         """Free what the system keeps of it. To be called once, when it has ended."""
-        os.close(self.sentinel)
+        native.close(self.sentinel)
         try:
             native.waitpid(self.pid, 0)
         except ChildProcessError:
@@ -61,16 +61,25 @@ class Sentries:
     def __init__(self, hub):
         self._loop = hub.loop
         self._watchers = {}
+        self._is_open = True
 
     def post(self, child, ended):
-        """Have ``ended()`` called on the hub, which must not block, once ``child`` has ended."""
-        watcher = self._watchers[child.pid] = self._loop.io(child.sentinel, 1)
-        watcher.start(self._report, child.pid, ended)
+        """Have ``ended()`` called on the hub, which must not block, once ``child`` has ended.
+
+        Any thread may.
+        """
+        self._loop.run_callback_threadsafe(self._watch, child, ended)
 
     def close(self):
         """Stop watching."""
+        self._is_open = False
         for pid in list(self._watchers):
             self._dismiss(pid)
+
+    def _watch(self, child, ended):
+        if self._is_open:
+            watcher = self._watchers[child.pid] = self._loop.io(child.sentinel, 1)
+            watcher.start(self._report, child.pid, ended)
 
     def _report(self, pid, ended):
         # gevent looks for signals before it calls this: a Ctrl-C may have closed it in between.
@@ -100,17 +109,17 @@ def fork_child(body):
         pid = native.fork()
     except BaseException:
         _unblock(mask)
-        os.close(ours)
+        native.close(ours)
         if theirs is not None:
-            os.close(theirs)
+            native.close(theirs)
         raise
     if pid == 0:
         _live(body, mask)
     _unblock(mask)
     if theirs is not None:
-        os.close(theirs)
+        native.close(theirs)
         return Child(pid, ours)
-    os.close(ours)
+    native.close(ours)
     return Child(pid, _open_pidfd(pid))
 
 

@@ -38,8 +38,8 @@ class Crew:
         return len(self._jobs)
 
     def __iter__(self):
-        with self._changed:
-            return iter(list(self._jobs))
+        # In one step and without the lock, which a forked child may find taken for ever.
+        return iter(list(self._jobs))
 
     def add(self, job):
         with self._changed:

@@ -54,6 +54,11 @@ def is_bottom(greenlet: Any) -> bool:
     return greenlet.parent is None
 
 
+def in_hub() -> bool:
+    """Whether the caller is its thread's hub, as signal handlers may be, and cannot wait."""
+    return getcurrent() is get_hub_if_exists()
+
+
 def discard_hub() -> None:
     """Free this thread's hub, if it has one, with everything on it."""
     hub = get_hub_if_exists()

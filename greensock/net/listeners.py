@@ -12,6 +12,7 @@ from .handover import portable, raw
 # Every listening socket known here: one that stayed open in a forked child would keep its
 # address in use, and clients waiting in its backlog.
 _listening: WeakSet = WeakSet()
+_others: WeakSet = WeakSet()
 
 
 def note_listening(sock: Any) -> None:
@@ -19,12 +20,19 @@ def note_listening(sock: Any) -> None:
     _listening.add(sock)
 
 
+def note_for_child(descriptor: Any) -> None:
+    """Have ``descriptor.close()`` called in children forked later."""
+    _others.add(descriptor)
+
+
 def close_all_in_child() -> None:
-    """Close every listener that was noted, past any hub they may belong to."""
+    """Close everything that was noted, listeners past any hub they may belong to."""
     for listener in _listening:
         inner = raw(listener)
         if inner is not None:
             inner.close()
+    for descriptor in _others:
+        descriptor.close()
 
 
 def family_of(address, family):

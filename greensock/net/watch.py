@@ -1,20 +1,46 @@
 """Waiting on one hub for a descriptor, with a bell that anyone may ring."""
 
+import os
+import select
+
 from gevent.hub import Waiter
 
 from . import native
+from .listeners import note_for_child
+
+
+class _Duplicate:
+    """A second descriptor for what ``fd`` stands for."""
+
+    def __init__(self, fd):
+        self.fd = os.dup(fd)
+        self._poll = native.poll()
+        self._poll.register(self.fd, select.POLLIN)
+
+    def is_readable(self):
+        return bool(self._poll.poll(0))
+
+    def close(self):
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            native.close(fd)
 
 
 class Watch:
     """Waits until a descriptor is readable, the bell was rung, or time is up.
 
+    It watches a duplicate of ``fd``, because libev aborts the process when it comes upon a
+    descriptor that is closed, and anybody may close a server's socket at any time.
+
     Made, used and closed in one thread; only ``ring`` may come from elsewhere. A ring is never
     lost: one that comes while nobody waits ends the next wait at once.
     """
 
-    def __init__(self, hub):
+    def __init__(self, hub, fd):
         self.hub = hub
         self.thread = native.get_ident()
+        self._watched = _Duplicate(fd)
+        note_for_child(self._watched)
         self._waiter = None
         self._io = None
         self._rung = False
@@ -29,16 +55,25 @@ class Watch:
             if self._bell is not None:
                 self._bell.send()
 
-    def wait(self, fd=None, timeout=None):
-        """True if ``fd`` is readable; False if the bell was rung or ``timeout`` seconds passed."""
+    @property
+    def fd(self):
+        """The duplicate; -1 once it was let go."""
+        return self._watched.fd
+
+    def is_readable(self):
+        """Whether the descriptor is readable at this moment."""
+        return self._watched.is_readable()
+
+    def wait(self, timeout=None, *, for_descriptor=True):
+        """True if the descriptor is readable; False if rung or after ``timeout`` seconds."""
         if self._rung:
             self._rung = False
             return False
         self._waiter = Waiter(self.hub)
         timer = None
         try:
-            if fd is not None:
-                self._io = self.hub.loop.io(fd, 1)
+            if for_descriptor and self.fd >= 0:
+                self._io = self.hub.loop.io(self.fd, 1)
                 self._io.start(self._waiter.switch, True)
             if timeout is not None:
                 timer = self.hub.loop.timer(timeout)
@@ -47,19 +82,27 @@ class Watch:
         finally:
             self._waiter = None
             self._rung = False
-            self.let_go()
+            self._stop_watching()
             if timer is not None:
                 timer.stop()
                 timer.close()
 
     def let_go(self):
-        """Take the descriptor out of the hub's hands, so that it may be closed."""
+        """Stop watching for ever, so that what was watched is closed once its owner closes it.
+
+        Of other threads none may call it while a wait is under way.
+        """
+        self._stop_watching()
+        self._watched.close()
+
+    def _stop_watching(self):
         io, self._io = self._io, None
         if io is not None:
             io.stop()
             io.close()
 
     def close(self):
+        self.let_go()
         with self._guard:
             self._bell.stop()
             self._bell.close()
