@@ -7,11 +7,16 @@ import socketserver
 from collections.abc import Callable
 from typing import Any
 
+from gevent.monkey import get_original
+
 from ..combos import server_class
 from ..errors import CommandError
 from ..net import native
 from ..servers import TCPServer
 from .endpoints import Endpoint
+
+# gevent's prints what it raises; and before anything serves, nothing is kept from running.
+_getaddrinfo = get_original("socket", "getaddrinfo")
 
 _STREAM, _DATAGRAM = ("tcp", "unix"), ("udp", "unixgram")
 _TRANSPORTS: dict[tuple[int, int], str] = {
@@ -82,7 +87,7 @@ def _resolved(endpoint: Endpoint) -> tuple[Any, ...]:
     host, port = endpoint.address
     kind = socket.SOCK_STREAM if endpoint.transport == "tcp" else socket.SOCK_DGRAM
     try:
-        found = socket.getaddrinfo(host or None, port, type=kind, flags=socket.AI_PASSIVE)
+        found = _getaddrinfo(host or None, port, type=kind, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CommandError(
