@@ -230,13 +230,13 @@ class Serving(_Served):
 
     def _gs_with_view(self, request, make_view):
         """A datagram with a socket its handler can use, instead of the listener."""
-        data, sock = request
-        if sock is not self.socket:
+        own = getattr(self, "socket", None)
+        if own is None or len(request) != 2 or request[1] is not own:
             return request
-        if self._gs_view is None or not self._gs_view.suits(sock):
+        if self._gs_view is None or not self._gs_view.suits(own):
             self._gs_drop_view()
-            self._gs_view = make_view(sock)
-        return data, self._gs_view.socket
+            self._gs_view = make_view(own)
+        return request[0], self._gs_view.socket
 
     def _gs_drop_view(self):
         view, self._gs_view = self._gs_view, None

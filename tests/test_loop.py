@@ -1,30 +1,11 @@
 """The accept loop: one branch for every outcome of get_request."""
 
-import errno
 import os
-import select
-import socket
-import time
 
-import gevent
 import pytest
 
 import greensock
-from greensock import loop as loops
-from greensock.interfaces import IAcceptFailed, IAcceptPaused, IAcceptResumed
-from greensock.net.backoff import Backoff
-from tests.helpers import (
-    LOCAL,
-    Mailbox,
-    Shout,
-    ask,
-    connect,
-    forks_beside_threads,
-    recorded,
-    rest,
-    served,
-    serving,
-)
+from tests.helpers import Mailbox, forks_beside_threads, served
 
 pytestmark = forks_beside_threads
 
@@ -71,3 +52,20 @@ def test_get_request_is_called_only_when_there_is_something(model):
         with served(server, "greenlet"):
             os.write(server.writer, b"ab")
             assert {b"a", b"b"} == set(mailbox.take(2))
+
+
+@every_model
+def test_a_server_without_a_socket_may_have_tuples_for_requests(model):
+    with Mailbox() as mailbox:
+
+        def handler(request, client_address, server):
+            mailbox.put(request)
+
+        class Server(PipeServer):
+            def get_request(self):
+                return (super().get_request()[0], None), None
+
+        server = type("Server", (*MIXINS[model], Server), {})(handler)
+        with served(server):
+            os.write(server.writer, b"a")
+            assert (b"a", None) == mailbox.get()

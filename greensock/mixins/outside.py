@@ -16,7 +16,7 @@ class OutsideMixIn(ModelMixIn):
     def _gs_receive(self, request):
         """Make it portable; the worker will make it what it needs."""
         if isinstance(request, tuple):
-            if type(self.socket) is native.Socket:
+            if type(getattr(self, "socket", None)) is native.Socket:
                 return request
             return self._gs_with_view(request, handover.blocking_view)
         if request is getattr(self, "socket", None):

@@ -68,6 +68,9 @@ class View:
     def drop(self):
         self.socket.detach()
 
+    def __del__(self):
+        self.drop()  # of a server that nobody closed; two objects would close one descriptor
+
 
 def cooperative_view(sock):
     """A View whose sends let the other greenlets of this thread's hub run."""

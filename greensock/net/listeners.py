@@ -55,24 +55,23 @@ def adopt(source, socket_type):
     then it still belongs to the caller.
     """
     wanted = socket.SocketKind(socket_type).name
+    opened = source
     if isinstance(source, int):
         try:
-            adopted = native.Socket(fileno=source)
+            opened = native.Socket(fileno=source)
         except OSError as error:
             raise ValueError(
                 f"descriptor {source} is not an open socket ({error}); "
                 f"pass the descriptor of a {wanted} socket"
             ) from None
-    else:
-        adopted = portable(source)
-    if adopted.type != socket_type:
-        kind = socket.SocketKind(adopted.type).name
+    if opened.type != socket_type:
+        kind = socket.SocketKind(opened.type).name
         if isinstance(source, int):
-            adopted.detach()
+            opened.detach()
         raise ValueError(
             f"{source!r} is a {kind} socket; this server waits on a {wanted} socket"
         )
-    return adopted
+    return portable(opened)
 
 
 def accepts_connections(sock: Any) -> bool:

@@ -1,0 +1,206 @@
+"""Servers of datagrams: whole packets, and one socket for everybody."""
+
+import gc
+import socket
+
+import gevent
+import pytest
+
+import greensock
+from greensock.interfaces import IDatagramTruncated
+from tests.helpers import (
+    LOCAL,
+    Call,
+    Mailbox,
+    ShoutDatagram,
+    ask,
+    connect,
+    descriptors,
+    forks_beside_threads,
+    recorded,
+    served,
+    serving,
+)
+
+pytestmark = forks_beside_threads
+
+every_model = pytest.mark.parametrize("model", greensock.MODELS)
+everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
+
+
+def new_server(model, handler=ShoutDatagram, **attributes):
+    return type("Server", (greensock.server_class(model, "udp"),), attributes)(LOCAL, handler)
+
+
+@pytest.fixture
+def mailbox():
+    with Mailbox() as mailbox:
+        yield mailbox
+
+
+@every_model
+@everywhere
+def test_datagrams_are_answered(model, where):
+    with served(new_server(model), where) as server:
+        for _ in range(3):
+            assert b"HELLO\n" == ask(server)
+
+
+@every_model
+def test_a_long_datagram_arrives_whole(model, mailbox):
+    def handler(request, client_address, server):
+        mailbox.put(len(request[0]))
+
+    with recorded(IDatagramTruncated) as record, served(new_server(model, handler)) as server:
+        with connect(server) as client:
+            client.send(b"x" * 20_000)
+            client.send(b"x" * 65_507)  # the longest there is
+            assert {20_000, 65_507} == set(mailbox.take(2))
+    assert [] == record
+
+
+@every_model
+def test_a_datagram_that_had_to_be_cut_is_reported(model, mailbox):
+    def handler(request, client_address, server):
+        mailbox.put(request[0])
+
+    server = new_server(model, handler, max_packet_size=4)
+    with recorded(IDatagramTruncated) as record, served(server), connect(server) as client:
+        client.send(b"abcd")
+        client.send(b"abcde")
+        assert [b"abcd", b"abcd"] == mailbox.take(2)
+        address = client.getsockname()
+    assert [(server, address, 4)] == [(e.server, e.client_address, e.kept) for e in record]
+
+
+@every_model
+def test_an_empty_datagram_is_one(model, mailbox):
+    def handler(request, client_address, server):
+        mailbox.put(request[0])
+
+    with served(new_server(model, handler)) as server, connect(server) as client:
+        client.send(b"")
+        assert b"" == mailbox.get()
+
+
+@every_model
+def test_a_handler_may_send_with_the_socket_of_the_request(model):
+    def handler(request, client_address, server):
+        data, sock = request
+        sock.sendto(data[::-1], client_address)
+
+    with served(new_server(model, handler)) as server:
+        assert b"olleh" == ask(server, b"hello")
+
+
+@every_model
+def test_a_handler_that_raises_has_its_answer_sent_so_far(model):
+    class Half(greensock.DatagramRequestHandler):
+        def handle(self):
+            self.wfile.write(b"half")
+            raise RuntimeError("no other half")
+
+    with served(new_server(model, Half)) as server:
+        assert b"half" == ask(server)
+
+
+@every_model
+def test_an_answer_without_a_word_is_an_empty_datagram(model):
+    class Silent(greensock.DatagramRequestHandler):
+        def handle(self):
+            assert self.packet == self.rfile.read()
+
+    with served(new_server(model, Silent)) as server:
+        assert b"" == ask(server)
+
+
+@every_model
+@everywhere
+def test_a_burst_is_answered(model, where):
+    with served(new_server(model), where) as server, connect(server) as client:
+        expected = {b"%d" % number for number in range(30)}
+        for data in expected:
+            client.send(data)
+        assert expected == {client.recv(100) for _ in expected}
+
+
+@pytest.mark.parametrize("model", ["greenlet", "thread", "fork"])
+@everywhere
+def test_handlers_may_answer_until_the_server_is_closed(model, where, mailbox):
+    """Closing it waits for them."""
+
+    class Late(greensock.DatagramRequestHandler):
+        def handle(self):
+            mailbox.put("begun")
+            self.toolbox.sleep(0.05)
+            self.wfile.write(b"late")
+
+    server = new_server(model, Late)
+    with serving(server, where) as call, connect(server) as client:
+        client.send(b"hello")
+        mailbox.get()
+        server.server_close()
+        assert b"late" == client.recv(100)
+        call.end()
+
+
+@every_model
+@everywhere
+def test_a_server_of_datagrams_leaves_no_descriptor(model, where):
+    def whole_life():
+        with served(new_server(model), where) as server:
+            assert b"HELLO\n" == ask(server)
+
+    whole_life()
+    before = descriptors()
+    for _ in range(3):
+        whole_life()
+    assert before == descriptors()
+
+
+def test_a_request_that_outlives_a_server_nobody_closed_closes_nothing_of_others(mailbox):
+    """Its socket is another object for the descriptor of the server's."""
+    kept = []
+    server = new_server("greenlet", lambda request, *rest: kept.append(request))
+    with connect(server) as client:
+        client.send(b"hello")
+        server.handle_request()
+        gevent.sleep(0)
+        with pytest.warns(ResourceWarning):
+            del server
+            gc.collect()
+        (request,) = kept
+        with socket.socket() as innocent:
+            fd = innocent.fileno()
+            kept.clear()
+            del request
+            gc.collect()
+            assert fd == socket.socket.fileno(innocent)
+            innocent.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)
+
+
+@every_model
+def test_a_server_may_go_from_one_thread_to_another(model):
+    with new_server(model) as server:
+        for where in "thread", "greenlet", "thread":
+            call = Call(where, server.serve_forever)
+            assert b"HELLO\n" == ask(server)
+            server.shutdown()
+            call.end()
+
+
+@every_model
+def test_requests_of_any_shape_reach_their_handler(model, mailbox):
+    """Only datagrams with the server's own socket are touched."""
+
+    class Server(greensock.server_class(model, "udp")):
+        def get_request(self):
+            (data, _), client_address = super().get_request()
+            return (data, "and", "more"), client_address
+
+    def handler(request, client_address, server):
+        mailbox.put(request)
+
+    with served(Server(LOCAL, handler)) as server, connect(server) as client:
+        client.send(b"hello")
+        assert (b"hello", "and", "more") == mailbox.get()
