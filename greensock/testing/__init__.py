@@ -5,13 +5,23 @@ Each takes a candidate, drives it and raises AssertionError with the promise tha
     def test_pool_is_a_model():
         check_model(PoolMixIn)
 
-They need no test framework, open sockets on 127.0.0.1, and take a second or so.
+They need no test framework, and open sockets on 127.0.0.1 alone. Each takes a few seconds at most,
+unless a promise is broken: then it may wait ``patience`` seconds for what does not come.
 """
 
 from .contracts import check_contracts
 from .driving import serving
+from .handlers import check_handler, check_handler_factory
 from .models import check_model
 from .servers import check_server
 from .toolboxes import check_toolbox
 
-__all__ = ["check_contracts", "check_model", "check_server", "check_toolbox", "serving"]
+__all__ = [
+    "check_contracts",
+    "check_handler",
+    "check_handler_factory",
+    "check_model",
+    "check_server",
+    "check_toolbox",
+    "serving",
+]

@@ -36,7 +36,7 @@ def begin(server: Any, trial: Trial) -> Call:
 def _abandon(server: Any, trial: Trial) -> None:
     # Something is broken already, and what this runs into is not worth telling.
     for end in server.shutdown, server.server_close:
-        trial.start(end, "the end").goes_on(1.0)
+        trial.start(end, "the end").goes_on(min(1.0, trial.patience))
 
 
 @contextmanager
@@ -81,6 +81,14 @@ def say(client: socket.socket, data: bytes) -> None:
     """Send ``data`` and, over a connection, that there is no more."""
     # The server may have refused it by now; then reading tells.
     with suppress(OSError):
-        client.sendall(data)
-        if client.type == socket.SOCK_STREAM:
+        if client.type == socket.SOCK_DGRAM:
+            client.send(data)
+        else:
+            client.sendall(data)
             client.shutdown(socket.SHUT_WR)
+
+
+def hang_up(client: socket.socket) -> None:
+    """End a connection. Closing would not, where a forked child has inherited the socket."""
+    with suppress(OSError):
+        client.shutdown(socket.SHUT_RDWR)

@@ -43,13 +43,13 @@ class Diary:
         """All the words so far."""
         return [word for word, _ in self.entries()]
 
-    def wait_for(self, word: str, times: int = 1) -> None:
-        """Wait until the word has been written so often; AssertionError if it is not in time."""
+    def wait_for(self, *words: str, times: int = 1) -> None:
+        """Wait until one of the words has come so often; AssertionError if it does not in time."""
         ends = monotonic() + self._patience
-        while self.words().count(word) < times:
+        while sum(word in words for word in self.words()) < times:
             left = ends - monotonic()
             if left <= 0:
-                raise AssertionError(f"{word!r} did not come {times} times: {self.words()}")
+                raise AssertionError(f"{words} did not come {times} times: {self.words()}")
             select.select([self._reader], [], [], left)
 
     def close(self) -> None:
@@ -91,7 +91,8 @@ class Scene:
 
     def __exit__(self, *args: object) -> None:
         self.gate.open()
-        self.trial.start(self.server.server_close, "server_close()").goes_on(1.0)
+        closing = self.trial.start(self.server.server_close, "server_close()")
+        closing.goes_on(min(1.0, self.trial.patience))
         self.diary.close()
 
     def serving(self) -> Any:

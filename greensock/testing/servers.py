@@ -12,7 +12,7 @@ from ..interfaces import IDatagramServer, IGreenServer, ISocketServer, IStreamSe
 from .contracts import check_contracts
 from .driving import connected, read_all, say
 from .scene import Promises, Scene
-from .trial import ON_PURPOSE, PATIENCE, Trial, same
+from .trial import ON_PURPOSE, PATIENCE, OnPurpose, Trial, same
 
 _promises = Promises()
 
@@ -28,13 +28,14 @@ def check_server(factory: Callable[[Any], Any], *, patience: float = PATIENCE) -
 
     AssertionError says which promise was broken.
     """
-    with factory(lambda request, client_address, server: None) as probe:
-        contracts = set(providedBy(probe).flattened())
-        trial = Trial(type(probe).__name__, patience, raw=IGreenServer in contracts)
-        with trial.promise("it has what its contracts ask for"):
-            check_contracts(probe)
-            if not contracts & {IStreamServer, IDatagramServer}:
-                raise AssertionError(f"{probe!r} is neither IStreamServer nor IDatagramServer")
+    probe = factory(lambda request, client_address, server: None)
+    contracts = set(providedBy(probe).flattened())
+    trial = Trial(type(probe).__name__, patience, raw=IGreenServer in contracts)
+    with trial.promise("it has what its contracts ask for"):
+        probe.server_close()
+        check_contracts(probe)
+        if not contracts & {IStreamServer, IDatagramServer}:
+            raise AssertionError(f"{probe!r} is neither IStreamServer nor IDatagramServer")
     _promises.try_all(trial, factory, contracts)
 
 
@@ -217,12 +218,8 @@ def _failing_hooks(scene: Scene) -> None:
     with scene.serving():
         with connected(scene.server, scene.trial.patience) as client:
             say(client, b"echo lost")
-            scene.diary.wait_for("handle_error:_Fault")
+            scene.diary.wait_for("handle_error:OnPurpose")
         same("NEXT", scene.ask("echo next"), "the next answer")
-
-
-class _Fault(Exception):
-    pass
 
 
 def fail_once(server: Any, hook: str) -> None:
@@ -230,6 +227,6 @@ def fail_once(server: Any, hook: str) -> None:
 
     def fail(*args: Any) -> Any:
         setattr(server, hook, method)
-        raise _Fault(ON_PURPOSE)
+        raise OnPurpose(ON_PURPOSE)
 
     setattr(server, hook, fail)

@@ -105,7 +105,7 @@ def _sleeping(toolbox: Any, patience: float) -> None:
     toolbox.sleep(0)
     if monotonic() - begin < 0.9 * MOMENT:
         raise AssertionError(f"{MOMENT} s were over after {monotonic() - begin} s")
-    _raises(ValueError, toolbox.sleep, -1)
+    _raises(ValueError, toolbox.sleep, -MOMENT)
 
 
 @_promise("a lock has one holder, not even the same one twice, until it is released")
@@ -211,7 +211,7 @@ def _expiring(toolbox: Any, patience: float) -> None:
     task = toolbox.spawn(event.wait, patience)
     waits = {
         "sleep()": lambda: toolbox.sleep(patience),
-        "Lock.acquire()": lock.acquire,
+        "Lock.acquire()": lambda: lock.acquire(timeout=patience),
         "Event.wait()": lambda: event.wait(patience),
         "Queue.get()": lambda: empty.get(timeout=patience),
         "Queue.put()": lambda: full.put(None, timeout=patience),

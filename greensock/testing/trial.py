@@ -24,6 +24,10 @@ SUSPICION = 0.05
 ON_PURPOSE = "raised on purpose, for a trial"
 
 
+class OnPurpose(Exception):
+    """Raised on purpose, for a trial."""
+
+
 @contextmanager
 def unreported() -> Iterator[None]:
     """Have what is raised on purpose not shown when it ends a thread."""
@@ -57,7 +61,9 @@ class Trial:
         """What fails in the block breaks the promise ``text``: AssertionError."""
         try:
             yield
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             reason = error if isinstance(error, AssertionError) else repr(error)
             raise AssertionError(f"{self.subject} broke a promise: {text}\n({reason})") from error
 
