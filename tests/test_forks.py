@@ -1,25 +1,28 @@
-"""Requests in processes: a limited number, clean, reaped one by one, and ended in the end."""
+"""A process for every request: clean children, each reaped, and nobody else's."""
 
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 
 import gevent
 import pytest
 
-from greensock import BaseRequestHandler, ForkingTCPServer, StreamRequestHandler
+import greensock
+from greensock import BaseRequestHandler, StreamRequestHandler
 from greensock.interfaces import IConnectionCut, IRequestFailed
+from greensock.net import children as children_module
 from greensock.net import native
-from tests import programs
+from tests import world
 from tests.helpers import (
     LOCAL,
-    Call,
     Crash,
     Mailbox,
     Pid,
     Shout,
+    Slow,
     Trap,
     ask,
     children,
@@ -29,12 +32,25 @@ from tests.helpers import (
     recorded,
     rest,
     served,
+    serving,
     wait_until,
 )
 
 pytestmark = forks_beside_threads
 
-PLACES = ["thread", "greenlet"]
+everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
+
+# Seconds that nobody waits for what is said to be instant.
+INSTANT = 5
+
+
+def new_server(handler, **attributes):
+    return type("Server", (greensock.ForkingTCPServer,), attributes)(LOCAL, handler)
+
+
+def hear(server):
+    with connect(server) as client:
+        return rest(client)
 
 
 @pytest.fixture
@@ -43,266 +59,432 @@ def mailbox():
         yield mailbox
 
 
-@pytest.mark.parametrize("where", PLACES)
-def test_at_the_limit_clients_wait_and_nobody_else_does(where):
-    """The hub goes on, a client is taken as soon as a child ends, and shutdown is instant."""
-    server = ForkingTCPServer(LOCAL, Trap)
-    server.max_children = 2
-    with served(server, where):
-        first, second, third = clients = [connect(server) for _ in range(3)]
-        for client in first, second:
+@pytest.fixture(params=["pidfd", "pipe"])
+def sentinel(request, monkeypatch):
+    """How the end of a child is noticed: by what Linux has for it, or as elsewhere."""
+    if request.param == "pipe":
+        monkeypatch.setattr(children_module, "_HAS_PIDFD", False)
+    elif not children_module._HAS_PIDFD:
+        pytest.skip("there are no pidfds here")
+
+
+# Children come
+
+
+@everywhere
+def test_every_request_has_a_process_of_its_own(where, sentinel):
+    with served(new_server(Pid), where) as server:
+        pids = {int(hear(server)) for _ in range(3)}
+    assert 3 == len(pids - {os.getpid()})
+
+
+def test_what_a_child_does_to_the_server_stays_in_the_child():
+    class Count(BaseRequestHandler):
+        def handle(self):
+            self.server.count = getattr(self.server, "count", 0) + 1
+            self.request.sendall(b"%d" % self.server.count)
+
+    with served(new_server(Count)) as server:
+        assert [b"1", b"1"] == [hear(server), hear(server)]
+
+
+def test_active_children_are_the_living(sentinel):
+    with served(new_server(Trap)) as server:
+        with connect(server) as client:
             assert b"trapped\n" == client.recv(100)
-        for _ in range(20):
-            gevent.sleep(0)
-        assert 2 == len(server.active_children)
-        first.shutdown(socket.SHUT_WR)
-        assert b"trapped\n" == third.recv(100)
-        fourth = connect(server)
-        server.shutdown()
-        for client in second, third:
+            assert set(children()) >= server.active_children
+            assert 1 == len(server.active_children)
             client.shutdown(socket.SHUT_WR)
-        for client in [*clients, fourth]:
-            client.close()
-
-
-@pytest.mark.parametrize("where", PLACES)
-def test_children_of_others_keep_their_exit_status(where):
-    program = subprocess.Popen([sys.executable, "-c", "input(); exit(7)"], stdin=subprocess.PIPE)
-    forked = os.fork()
-    if not forked:
-        os._exit(5)
-    with served(ForkingTCPServer(LOCAL, Pid), where) as server:
-        pids = {ask(server, b"") for _ in range(100)}
-        program.stdin.write(b"\n")
-        program.stdin.close()
-        while program.poll() is None:
-            pids.add(ask(server, b""))
-        pids |= {ask(server, b"") for _ in range(50)}
-    assert len(pids) > 100
-    assert 7 == program.wait()
-    assert 5 == os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1])
-
-
-@pytest.mark.parametrize("where", PLACES)
-@pytest.mark.parametrize("handler", [Pid, Crash])
-def test_children_leave_nothing(handler, where):
-    """No zombie, no descriptor, nobody in active_children."""
-    gevent.sleep(0)
-    before = children()
-    with served(ForkingTCPServer(LOCAL, handler), where) as server:
-        ask(server, b"")
-        wait_until(lambda: not server.active_children)
-        open_descriptors = descriptors()
-        for _ in range(30):
-            ask(server, b"")
-        wait_until(lambda: not server.active_children)
-        assert set(before) >= set(children())
-        assert open_descriptors == descriptors()
-
-
-@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="there are no pidfds")
-@pytest.mark.parametrize("where", PLACES)
-def test_a_child_that_somebody_reaps_at_once_is_a_child_like_others(where, monkeypatch):
-    """As gevent's subprocess does, which waits for any child."""
-    open_pidfd = os.pidfd_open
-
-    def too_late(pid):
-        native.waitpid(pid, 0)
-        return open_pidfd(pid)
-
-    monkeypatch.setattr(os, "pidfd_open", too_late)
-    with recorded(IRequestFailed) as record:
-        with served(ForkingTCPServer(LOCAL, Pid), where) as server:
-            for _ in range(3):
-                assert ask(server, b"").isdigit()
-            wait_until(lambda: not server.active_children)
-    assert [] == record
-
-
-def test_closing_reaps_all_children():
-    before = children()
-    with served(ForkingTCPServer(LOCAL, Pid)) as server:
-        pids = {int(ask(server, b"")) for _ in range(20)}
-    assert set() == server.active_children
-    assert 20 == len(pids)
-    assert set(before) >= set(children())
-
-
-def test_children_of_handle_request_are_collected():
-    """Without waiting those that have ended, with waiting all of them."""
-    with ForkingTCPServer(LOCAL, Trap) as server, connect(server) as client:
-        server.handle_request()
-        (pid,) = server.active_children
-        assert b"trapped\n" == client.recv(100)
-        server.collect_children()
-        assert {pid} == server.active_children
-        client.shutdown(socket.SHUT_WR)
-        server.collect_children(blocking=True)
-        assert set() == server.active_children
-        assert pid not in children()
-
-
-def test_active_children_are_those_at_work():
-    with served(ForkingTCPServer(LOCAL, Pid)) as idle:
-        assert idle.active_children is None
-    with served(ForkingTCPServer(LOCAL, PidTrap)) as server, connect(server) as client:
-        pid = int(client.recv(100))
-        assert {pid} == server.active_children
-        client.shutdown(socket.SHUT_WR)
+            assert b"" == rest(client)
         wait_until(lambda: not server.active_children)
 
 
-class PidTrap(StreamRequestHandler):
-    """Tells its pid and stays until the peer has ended."""
+@everywhere
+def test_at_max_children_clients_wait_until_one_has_ended(where, sentinel):
+    with served(new_server(Trap, max_children=2), where, 60) as server:
+        first, second, third = (connect(server) for _ in range(3))
+        with first, second, third:
+            assert [b"trapped\n"] * 2 == [first.recv(100), second.recv(100)]
+            third.settimeout(0.05)
+            with pytest.raises(TimeoutError):
+                third.recv(100)
+            third.settimeout(30)
+            assert 2 == len(server.active_children)
+            first.shutdown(socket.SHUT_WR)
+            assert b"trapped\n" == third.recv(100)
+            for client in second, third:
+                client.shutdown(socket.SHUT_WR)
 
-    def handle(self):
-        self.wfile.write(b"%d" % os.getpid())
-        self.rfile.read()
+
+@everywhere
+def test_at_max_children_shutdown_is_instant(where):
+    with new_server(Trap, max_children=1) as server, serving(server, where) as call:
+        with connect(server) as client:
+            assert b"trapped\n" == client.recv(100)
+            before = time.monotonic()
+            server.shutdown()
+            assert time.monotonic() - before < INSTANT
+            call.end()
+            client.shutdown(socket.SHUT_WR)
 
 
-def test_nothing_of_the_parent_runs_in_a_child(mailbox):
-    """Neither greenlets, nor timers, nor signal handlers of Python and of gevent."""
+def test_max_children_may_be_set_late():
+    """As werkzeug does."""
+    with served(new_server(Trap, max_children=1)) as server:
+        server.max_children = 2
+        first, second = connect(server), connect(server)
+        with first, second:
+            assert [b"trapped\n"] * 2 == [first.recv(100), second.recv(100)]
+            for client in first, second:
+                client.shutdown(socket.SHUT_WR)
+
+
+# Children are clean
+
+
+def test_nothing_that_runs_in_the_parent_runs_in_a_child(mailbox):
+    """Neither its greenlets nor its timers nor its watchers."""
     parent = os.getpid()
-
-    def note(*args):
-        if os.getpid() != parent:
-            mailbox.put("it runs in the child")
 
     def tick():
         while True:
-            note()
+            if os.getpid() != parent:
+                mailbox.put("a greenlet of the parent's")
             gevent.sleep(0.001)
 
-    class Wait(BaseRequestHandler):
-        def handle(self):
-            gevent.sleep(0.02)  # lets run what there is
-            os.kill(os.getpid(), signal.SIGUSR1)
-            gevent.sleep(0.01)
-            mailbox.put("end")
+    def note(what):
+        if os.getpid() != parent:
+            mailbox.put(what)
 
+    reader, writer = os.pipe()
+    os.write(writer, b"x")
+    hub = gevent.get_hub()
+    watcher = hub.loop.io(reader, 1)
+    watcher.start(note, "a watcher of the parent's")
     ticking = gevent.spawn(tick)
-    timer = gevent.get_hub().loop.timer(0.005)
-    timer.start(note)
-    watcher = gevent.signal_handler(signal.SIGTERM, note)
-    previous = signal.signal(signal.SIGHUP, note)
-    usual = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    waiting = gevent.spawn_later(0.01, note, "a timer of the parent's")
+
+    class Green(StreamRequestHandler):
+        def handle(self):
+            gevent.sleep(0.02)
+            self.wfile.write(gevent.spawn(lambda: b"green").get())
+
     try:
-        with served(ForkingTCPServer(LOCAL, Wait), "greenlet") as server:
-            assert b"" == ask(server, b"")
-            assert "end" == mailbox.get()
-            assert mailbox.is_empty()
+        with served(new_server(Green), "greenlet") as server:
+            for _ in range(5):
+                gevent.spawn_later(0.01, note, "a timer of the parent's")
+                assert b"green" == hear(server)
     finally:
         ticking.kill()
-        timer.close()
-        watcher.cancel()
-        signal.signal(signal.SIGHUP, previous)
-        signal.signal(signal.SIGUSR1, usual)
+        waiting.kill()
+        watcher.stop()
+        watcher.close()
+        os.close(reader)
+        os.close(writer)
+    assert mailbox.is_empty()
 
 
-@pytest.mark.parametrize("where", PLACES)
-def test_listeners_are_closed_in_a_child_and_gevent_works(where):
-    class Look(BaseRequestHandler):
+@everywhere
+def test_signals_have_their_default_effect_in_a_child(where):
+    class Dispositions(BaseRequestHandler):
         def handle(self):
-            told = gevent.spawn(lambda: self.server.socket.fileno()).get()
-            self.request.sendall(b"%d" % told)
+            named = signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGINT
+            found = [signal.getsignal(number) for number in named]
+            expected = [signal.SIG_DFL] * 4 + [signal.default_int_handler]
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+            self.request.sendall(b"%d %d" % (found == expected, len(blocked)))
 
-    with served(ForkingTCPServer(LOCAL, Look), where) as server:
-        assert b"-1" == ask(server, b"")
+    previous = signal.signal(signal.SIGUSR1, lambda *args: None)
+    green = gevent.signal_handler(signal.SIGHUP, lambda: None)
+    try:
+        with served(new_server(Dispositions), where) as server:
+            assert b"1 0" == hear(server)
+    finally:
+        green.cancel()
+        signal.signal(signal.SIGUSR1, previous)
 
 
-@pytest.mark.parametrize("where", PLACES)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_child_ends_by_the_usual_signals(number, where):
-    with served(ForkingTCPServer(LOCAL, PidTrap), where) as server, connect(server) as client:
-        os.kill(int(client.recv(100)), number)
-        assert b"" == rest(client)
-        wait_until(lambda: not server.active_children)
-        assert 1 == len(ask(server, b"").split())
+def test_a_signal_for_a_child_is_no_business_of_its_parent(mailbox):
+    previous = signal.signal(signal.SIGTERM, lambda *args: mailbox.put(os.getpid()))
+    try:
+        with served(new_server(Trap), "greenlet") as server, connect(server) as client:
+            assert b"trapped\n" == client.recv(100)
+            (pid,) = server.active_children
+            os.kill(pid, signal.SIGTERM)
+            assert b"" == rest(client)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert mailbox.is_empty()
+
+
+@everywhere
+def test_a_child_holds_no_listener(where):
+    """Neither its server's nor another's."""
+
+    class Listeners(BaseRequestHandler):
+        def handle(self):
+            found = 0
+            for name in os.listdir("/proc/self/fd"):
+                try:
+                    duplicate = native.Socket(fileno=os.dup(int(name)))
+                except OSError:
+                    continue
+                with duplicate:
+                    listens = duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+                    found += bool(listens) and duplicate.family == socket.AF_INET
+            self.request.sendall(b"%d" % found)
+
+    with greensock.TCPServer(LOCAL, Shout), served(greensock.GreenletTCPServer(LOCAL, Shout)):
+        with served(new_server(Listeners), where) as server:
+            assert b"0" == hear(server)
+
+
+def test_an_address_is_free_when_its_server_has_closed_though_a_child_lives():
+    server = new_server(Trap, block_on_close=False)
+    with serving(server) as call:
+        with connect(server) as client:
+            assert b"trapped\n" == client.recv(100)
+            server.server_close()
+            call.end()
+            with pytest.raises(ConnectionRefusedError):
+                connect(server)
+            client.shutdown(socket.SHUT_WR)
+            assert b"" == rest(client)
+    server.collect_children(blocking=True)
+
+
+@everywhere
+def test_gevent_works_in_a_child(where):
+    class Green(StreamRequestHandler):
+        def handle(self):
+            with gevent.Timeout(20):
+                jobs = [gevent.spawn(gevent.sleep, 0.001) for _ in range(10)]
+                gevent.joinall(jobs)
+                name = gevent.get_hub().threadpool.apply(lambda: "pool")
+                self.wfile.write(b"%d %s" % (sum(job.successful() for job in jobs), name.encode()))
+
+    with served(new_server(Green), where) as server:
+        assert b"10 pool" == hear(server)
+
+
+@everywhere
+def test_a_child_may_serve(where):
+    class Inner(StreamRequestHandler):
+        def handle(self):
+            with served(greensock.GreenletTCPServer(LOCAL, Shout), "greenlet") as inner:
+                self.wfile.write(ask(inner))
+
+    with served(new_server(Inner), where) as server:
+        assert b"HELLO\n" == hear(server)
 
 
 PROGRAM = """
-from tests import world
+import atexit, sys
 import greensock
 
-class Printing(greensock.BaseRequestHandler):
-    def handle(self):
-        print("in the child")
+atexit.register(print, "exit")
+sys.stdout.write("before ")
 
-with greensock.ForkingTCPServer(("127.0.0.1", 0), Printing) as server:
-    print("%s:%d" % server.server_address, flush=True)
-    print("before")
-    for _ in range(3):
-        server.handle_request()
-    server.collect_children(blocking=True)
-print("after")
+class Say(greensock.StreamRequestHandler):
+    def handle(self):
+        sys.stdout.write("child ")
+        self.wfile.write(b"said")
+
+with greensock.ForkingTCPServer(("127.0.0.1", 0), Say) as server:
+    print(server.server_address[1], file=sys.stderr, flush=True)
+    server.handle_request()
+sys.stdout.write("after ")
 """
 
 
-def test_what_is_printed_into_a_pipe_is_neither_lost_nor_doubled():
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], env=programs.environment(), stdout=subprocess.PIPE
-    ) as process:
-        host, port = process.stdout.readline().decode().split(":")
-        for _ in range(3):
-            with programs.Client.connect((host, int(port))) as client:
-                assert b"" == client.rest()
-        assert b"before\n" + 3 * b"in the child\n" + b"after\n" == process.stdout.read()
-    assert 0 == process.returncode
+def test_what_a_child_prints_is_neither_lost_nor_doubled():
+    patching = "from gevent import monkey; monkey.patch_all()\n" if world.PATCHED else ""
+    process = subprocess.Popen(
+        [sys.executable, "-c", patching + PROGRAM],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    port = int(process.stderr.readline())
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        assert b"said" == rest(client)
+    out, errors = process.communicate(timeout=30)
+    assert ("before child after exit\n", "") == (out, errors)
 
 
-class Stubborn(StreamRequestHandler):
-    """Ignores SIGTERM."""
-
-    def handle(self):
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        self.wfile.write(b"trapped\n")
-        self.rfile.read()
+# Children go
 
 
-@pytest.mark.parametrize("handler", [Trap, Stubborn])
-@pytest.mark.parametrize("where", PLACES)
-def test_closing_ends_children_that_do_not_end_by_themselves(where, handler):
-    """At the end of drain_timeout, by SIGTERM, and if need be by SIGKILL."""
-    server = ForkingTCPServer(LOCAL, handler)
-    server.drain_timeout = 0.05
-    with recorded(IConnectionCut) as record:
-        with served(server, where):
-            client = connect(server)
-            assert b"trapped\n" == client.recv(100)
-            name = client.getsockname()
-        with client:
-            assert b"" == rest(client)
-    assert [name] == [event.client_address for event in record]
-    assert set() == server.active_children
+@everywhere
+def test_no_child_is_left_nor_any_descriptor_of_one(where, sentinel):
+    gevent.get_hub()
+    before = descriptors(), children()
+    with served(new_server(Slow), where) as server:
+        for _ in range(20):
+            assert b"HELLO\n" == ask(server)
+        wait_until(lambda: not server.active_children)
+        assert before[1] == children()
+    assert before == (descriptors(), children())
 
 
-@pytest.mark.parametrize("place", ["main", "thread", "greenlet"])
-def test_any_thread_or_greenlet_may_fork(place):
-    with ForkingTCPServer(LOCAL, Shout) as server, connect(server) as client:
-        client.sendall(b"hello\n")
-        if place == "main":
+def test_children_are_reaped_though_nobody_else_comes(sentinel):
+    with served(new_server(Pid)) as server:
+        pid = int(hear(server))
+        wait_until(lambda: pid not in children())
+
+
+@everywhere
+def test_foreign_children_keep_their_exit_status(where):
+    program = [sys.executable, "-c", "raise SystemExit(7)"]
+    with served(new_server(Pid), where) as server:
+        foreign = subprocess.Popen(program)
+        pid = os.fork()
+        if pid == 0:
+            os._exit(5)
+        for _ in range(5):
+            assert int(hear(server)) not in (foreign.pid, pid)
+        assert 7 == foreign.wait(30)
+        assert 5 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        foreign = subprocess.Popen(program)
+    assert 7 == foreign.wait(30)
+
+
+def test_children_that_somebody_else_reaped_do_no_harm(sentinel):
+    with served(new_server(Pid, max_children=1)) as server:
+        for _ in range(5):
+            pid = int(hear(server))
+            try:
+                native.waitpid(pid, 0)
+            except ChildProcessError:
+                pass  # the server was faster
+    assert not server.active_children
+
+
+@everywhere
+def test_closing_waits_for_children(where, mailbox):
+    class Late(BaseRequestHandler):
+        def handle(self):
+            mailbox.put("begun")
+            self.server.toolbox.sleep(0.05)
+            mailbox.put("ended")
+
+    server = new_server(Late)
+    with serving(server, where) as call, connect(server):
+        assert "begun" == mailbox.get()
+        with recorded(IConnectionCut) as record:
+            server.server_close()
+        assert not mailbox.is_empty()
+        assert [] == record
+        call.end()
+    assert not server.active_children
+
+
+def stubborn(mailbox):
+    class Stubborn(Trap):
+        def handle(self):
+            signal.signal(signal.SIGTERM, lambda *args: mailbox.put("asked to end"))
+            super().handle()
+
+    return Stubborn
+
+
+@everywhere
+@pytest.mark.parametrize("is_stubborn", [False, True])
+def test_a_child_that_does_not_end_is_ended_after_the_time_for_draining(
+    where, is_stubborn, mailbox
+):
+    server = new_server(stubborn(mailbox) if is_stubborn else Trap, drain_timeout=0.05)
+    with serving(server, where) as call, connect(server) as client:
+        assert b"trapped\n" == client.recv(100)
+        with recorded(IConnectionCut) as record:
+            server.server_close()
+        assert [client.getsockname()] == [event.client_address for event in record]
+        assert b"" == rest(client)
+        call.end()
+    assert is_stubborn is not mailbox.is_empty()
+    assert not server.active_children
+
+
+def test_without_block_on_close_children_are_left_alone():
+    server = new_server(Trap, block_on_close=False)
+    with serving(server) as call, connect(server) as client:
+        assert b"trapped\n" == client.recv(100)
+        server.server_close()
+        call.end()
+        client.shutdown(socket.SHUT_WR)
+        assert b"" == rest(client)
+    server.collect_children(blocking=True)
+    assert not server.active_children
+
+
+def test_handle_timeout_reaps(sentinel):
+    with new_server(Pid, timeout=0) as server:
+        with connect(server) as client:
             server.handle_request()
-        else:
-            Call(place, server.handle_request).end()
-        assert b"HELLO\n" == rest(client)
+            pid = int(rest(client))
+        assert pid in children()
+
+        def is_reaped():
+            server.handle_request()
+            return pid not in children()
+
+        wait_until(is_reaped)
 
 
-class Exiting(BaseRequestHandler):
-    """Ends as its client asks it to."""
+# Errors
+
+
+class Raising(StreamRequestHandler):
+    errors = {
+        b"Exception\n": Exception("exception"),
+        b"SystemExit\n": SystemExit(0),
+        b"KeyboardInterrupt\n": KeyboardInterrupt(),
+        b"GreenletExit\n": gevent.GreenletExit(),
+        b"MemoryError\n": MemoryError(),
+    }
 
     def handle(self):
-        word = self.request.recv(100)
-        if word == b"exit":
-            raise SystemExit(3)
-        if word == b"crash":
-            raise RuntimeError("crash")
+        line = self.rfile.readline()
+        if line in self.errors:
+            raise self.errors[line]
+        self.wfile.write(line.upper())
 
 
-@pytest.mark.parametrize(("word", "status"), [(b"end", 0), (b"crash", 1), (b"exit", 1)])
-def test_the_exit_status_tells_whether_the_handler_raised(word, status):
-    with ForkingTCPServer(LOCAL, Exiting) as server, connect(server) as client:
-        client.sendall(word)
-        server.handle_request()
-        (pid,) = server.active_children
-        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    assert (os.CLD_EXITED, status) == (ended.si_code, ended.si_status)
+@everywhere
+def test_what_a_handler_raises_ends_its_child_alone(where):
+    with served(new_server(Raising), where) as server:
+        for line in Raising.errors:
+            for _ in range(2):
+                assert b"" == ask(server, line)
+            assert b"HELLO\n" == ask(server)
+
+
+def test_an_error_is_handled_in_the_child(mailbox):
+    def handle_error(self, request, client_address):
+        mailbox.put((os.getpid(), type(sys.exc_info()[1])))
+
+    with served(new_server(Crash, handle_error=handle_error)) as server:
+        assert b"" == hear(server)
+        pid, error = mailbox.get()
+    assert RuntimeError is error
+    assert os.getpid() != pid
+
+
+def test_a_descriptor_that_another_thread_took_costs_the_connection_and_its_child(monkeypatch):
+    """It was free before the fork, and is not after it."""
+
+    def refuse(pid):
+        raise OSError(24, "Too many open files")
+
+    before = children()
+    with served(new_server(Trap)) as server, recorded(IRequestFailed) as record:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pidfd_open", refuse, raising=False)
+            patch.setattr(children_module, "_HAS_PIDFD", True)
+            assert b"" == hear(server).removeprefix(b"trapped\n")
+        assert before == children()
+        with connect(server) as client:
+            assert b"trapped\n" == client.recv(100)
+            client.shutdown(socket.SHUT_WR)
+            assert b"" == rest(client)
+    assert ["Too many open files"] == [event.error.strerror for event in record]

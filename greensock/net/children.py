@@ -16,7 +16,16 @@ from gevent.select import select as green_select
 from . import native
 from .hubs import start_afresh_in_child
 
-_HAS_PIDFD = hasattr(os, "pidfd_open")
+
+def _can_open_pidfds():
+    try:
+        native.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False  # Python, the kernel or a sandbox knows nothing of them
+    return True
+
+
+_HAS_PIDFD = _can_open_pidfds()
 
 
 class Child:
@@ -137,8 +146,13 @@ def _open_pidfd(pid):
     except ProcessLookupError:
         # It has ended, and whoever waits for any child was faster, such as gevent's subprocess.
         ended, writer = os.pipe()
-        os.close(writer)
+        native.close(writer)
         return ended
+    except OSError:
+        # Another thread has taken the descriptor. Nobody would learn of the child's end.
+        os.kill(pid, signal.SIGKILL)
+        native.waitpid(pid, 0)
+        raise
 
 
 def _unblock(mask):
