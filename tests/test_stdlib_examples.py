@@ -2,6 +2,7 @@
 
 ``stdlib_examples`` holds them as documented for Python 3.13, under the Zero-Clause BSD licence.
 They run unchanged but for the port, and for ``import greensock as socketserver`` or a mixin.
+What is changed runs in this world of the tests, the original in a plain process.
 """
 
 import functools
@@ -58,7 +59,7 @@ class Place:
             text = change(text)
         text = text.replace("9999", self.port).replace("8000", self.port)
         (self.directory / name).write_text(text)
-        patching = PATCHING if "server" in name else []
+        patching = PATCHING if changes else []
         return subprocess.Popen(
             [sys.executable, *patching, name, *args],
             cwd=self.directory,
