@@ -53,6 +53,9 @@ def test_a_signal_that_another_thread_took_ends_the_wait(on_signal):
             ended.release()
 
         on_signal(lambda *_: heard.release())
+        # What woke this greenlet last may have been a callback that comes just before the loop
+        # waits; after a timer the loop goes all the way round, past the new watcher.
+        gevent.sleep(0.001)
         watcher = gevent.get_hub().loop.prepare()
         watcher.start(about_to_wait)
         native.start_new_thread(send, ())
