@@ -1,8 +1,9 @@
-"""Run the tests: ``python -m tests [pytest arguments]``.
+"""Run the tests: ``python -m tests [--coverage | pytest arguments]``.
 
 They run twice, in a plain process and in a monkey-patched one. Without arguments the two runs go
-side by side, and their joint branch coverage must reach the bar set in setup.cfg. With arguments
-they go one after the other on the terminal, unmeasured, so that ``-k name`` or ``--pdb`` work.
+side by side; with ``--coverage``, which takes twice the time, their joint branch coverage must reach
+the bar set in setup.cfg. With pytest's arguments they go one after the other on the terminal, so
+that ``-k name`` or ``--pdb`` work.
 """
 
 import os
@@ -27,15 +28,16 @@ def environment(world):
     return {**os.environ, "PYTHONPATH": path, "GREENSOCK_TESTS_PATCHED": WORLDS[world]}
 
 
-def pytest(*args):
-    return ["-m", "pytest", "-p", "tests.world", *args]
+def pytest(world, *args):
+    # What failed last is noted for each world apart.
+    return ["-m", "pytest", "-p", "tests.world", "-o", f"cache_dir=.pytest_cache/{world}", *args]
 
 
 def run_with(args):
     """Run both worlds in turn with the caller's pytest arguments; return the exit status."""
     statuses = []
     for world in WORLDS:
-        command = [sys.executable, *pytest(*args)]
+        command = [sys.executable, *pytest(world, *args)]
         statuses.append(subprocess.run(command, cwd=ROOT, env=environment(world)).returncode)
     return max(statuses, key=abs)
 
@@ -44,11 +46,11 @@ def coverage(*args):
     return subprocess.run([sys.executable, "-m", "coverage", *args], cwd=ROOT).returncode
 
 
-def start(world, log):
+def start(world, log, measured):
     # Output goes to a file, because a pipe would stay open as long as any process a test left
     # behind. The session of its own makes those easy to end.
     return subprocess.Popen(
-        [sys.executable, "-m", "coverage", "run", *pytest("-q")],
+        [sys.executable, *(["-m", "coverage", "run"] if measured else []), *pytest(world, "-q")],
         cwd=ROOT,
         env=environment(world),
         stdin=subprocess.DEVNULL,
@@ -76,15 +78,19 @@ def follow(process, log, deadline):
     return process.returncode, closing[-1] if closing else f"died, status {process.returncode}"
 
 
-def run_measured():
-    """Run both worlds side by side and judge their joint coverage; return the exit status."""
-    coverage("erase")
+def run_all(measured):
+    """Run both worlds side by side; return the exit status.
+
+    If ``measured``, judge their joint coverage too.
+    """
+    if measured:
+        coverage("erase")
     deadline = time.monotonic() + LIMIT
     failed = False
     summary = []
     with tempfile.TemporaryDirectory() as directory:
         logs = {world: open(Path(directory, world), "w") for world in WORLDS}
-        processes = {world: start(world, logs[world]) for world in WORLDS}
+        processes = {world: start(world, logs[world], measured) for world in WORLDS}
         try:
             for world, process in processes.items():
                 print(f"the tests in a {world} process:", flush=True)
@@ -99,13 +105,16 @@ def run_measured():
                     pass
                 process.wait()
                 logs[world].close()
-    failed |= coverage("combine", "-q") != 0
-    if coverage("report") != 0:
-        failed = True
-        summary.append("coverage: below the bar")
+    if measured:
+        failed |= coverage("combine", "-q") != 0
+        if coverage("report") != 0:
+            failed = True
+            summary.append("coverage: below the bar")
     print(*summary, sep="\n")
     return int(failed)
 
 
 if __name__ == "__main__":
-    sys.exit(run_with(sys.argv[1:]) if sys.argv[1:] else run_measured())
+    if sys.argv[1:] in ([], ["--coverage"]):
+        sys.exit(run_all(measured=bool(sys.argv[1:])))
+    sys.exit(run_with(sys.argv[1:]))
