@@ -268,6 +268,28 @@ def test_gevent_works_in_a_child(where):
 
 
 @everywhere
+def test_programs_that_a_child_runs_keep_their_exit_status(where):
+    """Though gevent is used beside them."""
+
+    class Run(StreamRequestHandler):
+        def handle(self):
+            gevent.sleep(0)
+            program = subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"])
+            pid = os.fork()
+            if pid == 0:
+                os._exit(5)
+            if not world.PATCHED:
+                # Lets the hub see that they have ended before anybody asks.
+                os.waitid(os.P_PID, program.pid, os.WEXITED | os.WNOWAIT)
+                gevent.sleep(0.01)
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            self.wfile.write(b"%d %d" % (program.wait(), status))
+
+    with served(new_server(Run), where) as server:
+        assert b"7 5" == hear(server)
+
+
+@everywhere
 def test_a_child_may_serve(where):
     class Inner(StreamRequestHandler):
         def handle(self):
@@ -418,17 +440,20 @@ def test_without_block_on_close_children_are_left_alone():
 
 
 def test_handle_timeout_reaps(sentinel):
-    with new_server(Pid, timeout=0) as server:
+    with new_server(Trap, timeout=0) as server:
         with connect(server) as client:
             server.handle_request()
-            pid = int(rest(client))
-        assert pid in children()
+            (pid,) = server.active_children
+            assert pid in children()
+            client.shutdown(socket.SHUT_WR)
+            assert b"trapped\n" == rest(client)
 
         def is_reaped():
             server.handle_request()
             return pid not in children()
 
         wait_until(is_reaped)
+        assert not server.active_children
 
 
 # Errors

@@ -28,6 +28,14 @@ def on_signal():
     signal.signal(signal.SIGUSR1, former)
 
 
+@pytest.fixture
+def discard_main_hub():
+    yield discard_hub
+    # libev would wait for any child from the second default loop on; see start_afresh_in_child.
+    gevent.get_hub()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
 def held_lock():
     lock = native.allocate_lock()
     lock.acquire()
@@ -78,7 +86,9 @@ def test_whoever_listens_for_signals_already_goes_on():
 
 
 @pytest.mark.parametrize("has_hub", [True, False])
-def test_a_wait_notices_what_a_signal_handler_did_just_before(on_signal, has_hub):
+def test_a_wait_notices_what_a_signal_handler_did_just_before(
+    on_signal, has_hub, discard_main_hub
+):
     """It holds the condition's mutex as well, being the same thread."""
     changed, flag = Condition(), []
 
@@ -97,20 +107,20 @@ def test_a_wait_notices_what_a_signal_handler_did_just_before(on_signal, has_hub
     if has_hub:
         gevent.get_hub()
     else:
-        discard_hub()
+        discard_main_hub()
     started = monotonic()
     with changed:
         assert changed.wait_for(check, 10)
     assert monotonic() - started < 5
 
 
-def test_a_new_hub_of_the_main_thread_takes_the_place_of_the_old():
+def test_a_new_hub_of_the_main_thread_takes_the_place_of_the_old(discard_main_hub):
     """Each with descriptors of its own, and those of the old one are closed."""
     with greensock.TCPServer(("127.0.0.1", 0), Echo) as server:
         server.timeout = 0
         server.handle_request()
         opened = len(os.listdir("/dev/fd"))
-        discard_hub()
+        discard_main_hub()
         server.handle_request()
         assert opened == len(os.listdir("/dev/fd"))
 

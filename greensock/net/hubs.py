@@ -11,6 +11,7 @@ import signal
 from contextlib import contextmanager
 from typing import Any
 
+from gevent import config
 from gevent._hub_local import get_hub, get_hub_if_exists, set_hub, set_loop
 from gevent.hub import MAIN_THREAD_IDENT, GreenletExit, getcurrent
 
@@ -108,6 +109,10 @@ def start_afresh_in_child() -> None:
         set_hub(None)
         set_loop(None)
         loop.destroy()
+        if native.get_ident() == MAIN_THREAD_IDENT:
+            # Made now, because from a process's second default loop on libev waits for any child
+            # whenever one ends, unless its signal handler is replaced, as those below are.
+            set_loop(config.loop(default=True))
     for number in _SIGNALS:
         if _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, _signal.SIG_DFL)

@@ -7,10 +7,14 @@ thread's hub sees it.
 """
 
 import os
+from signal import SIG_BLOCK
 from typing import Any
 
 from gevent.monkey import get_original
 
+from . import native
+
+_pthread_sigmask = get_original("signal", "pthread_sigmask")
 _set_wakeup_fd = get_original("signal", "set_wakeup_fd")
 
 _ear: "_Ear | None" = None
@@ -34,11 +38,14 @@ class _Ear:
             os.read(self.ours, 4096)
         except BlockingIOError:
             pass
+        # This looks for signals. Python 3.13.0 does not by itself in a child that another thread
+        # than the main one has forked.
+        _pthread_sigmask(SIG_BLOCK, ())
 
     def close(self):
         if os.getpid() == self.process:
-            os.close(self.ours)
-            os.close(self.theirs)
+            native.close(self.ours)
+            native.close(self.theirs)
 
 
 def hear_signals(hub: Any) -> None:
@@ -47,13 +54,14 @@ def hear_signals(hub: Any) -> None:
     It does nothing if somebody else has called ``signal.set_wakeup_fd`` and takes care of that.
     """
     global _ear
+    old = None
     if _ear is None or _ear.hub is not hub:
-        if _ear is not None:
-            _ear.close()  # the main thread's hub was destroyed, and it has a new one
-        _ear = _Ear(hub)
+        old, _ear = _ear, _Ear(hub)
     former = _set_wakeup_fd(_ear.theirs, warn_on_full_buffer=False)
-    if former not in (-1, _ear.theirs):
+    if former not in (-1, _ear.theirs, old and old.theirs):
         _set_wakeup_fd(former)
+    if old is not None:
+        old.close()  # the main thread's hub was destroyed, and it has a new one
 
 
 def _hear_nothing():
