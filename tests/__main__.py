@@ -39,7 +39,8 @@ def run_with(args):
     for world in WORLDS:
         command = [sys.executable, *pytest(world, *args)]
         statuses.append(subprocess.run(command, cwd=ROOT, env=environment(world)).returncode)
-    return max(statuses, key=abs)
+    # 5 says that one world had nothing to run, such as nothing that failed last.
+    return max([status for status in statuses if status != 5] or statuses, key=abs)
 
 
 def coverage(*args):
