@@ -5,13 +5,12 @@ LIMIT`` runs one in this process, patched if GREENSOCK_TESTS_PATCHED is 1. The e
 a figure was missed.
 """
 
-from tests import world  # first, because it may monkey-patch
+from tests import world  # noqa: F401  # first, because it may monkey-patch
 
 import logging
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -171,7 +170,7 @@ def starved(seconds, percent):
         with served(new_server(model), "greenlet") as server:
             before = descriptors()
             ask(server)
-            wait_until(lambda: before == descriptors())  # its worker has ended
+            wait_until(lambda n=before: n == descriptors())  # its worker has ended
             with native.Socket() as client, recorded(IAcceptPaused, IAcceptResumed) as record:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors() + 20, hard))
                 hoard = []

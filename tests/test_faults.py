@@ -82,7 +82,8 @@ def test_what_is_exhausted_is_tried_for_again_after_pauses_that_double(model, na
     error = system_error(getattr(errno, name))
     server = new_server(model, Faulty)
     server.faults += 3 * [error]
-    with recorded(IAcceptFailed, IAcceptPaused, IAcceptResumed) as record, served(server, "greenlet"):
+    kinds = IAcceptFailed, IAcceptPaused, IAcceptResumed
+    with recorded(*kinds) as record, served(server, "greenlet"):
         assert b"HELLO\n" == ask(server)
         wait_until(lambda: len(record) > 1)
         paused, resumed = record
@@ -101,7 +102,7 @@ def test_each_episode_is_announced_once_and_so_is_its_end(model):
         for ended in 2, 4:
             server.faults += 2 * [system_error(errno.EMFILE)]
             assert b"HELLO\n" == ask(server)
-            wait_until(lambda: len(record) == ended)
+            wait_until(lambda n=ended: len(record) == n)
     assert 2 * ["AcceptPaused", "AcceptResumed"] == [type(event).__name__ for event in record]
 
 
