@@ -24,7 +24,10 @@ command_line = pytest.mark.skipif(world.PATCHED, reason="the command is the same
 def environment():
     # gevent.monkey does not look beside the script it runs, as python does.
     paths = [str(ROOT), str(EXAMPLES), os.environ.get("PYTHONPATH")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    # Nothing is measured: Ctrl-C would land in what measures, or in a child that saves its lines.
+    variables.pop("COVERAGE_PROCESS_CONFIG", None)
+    return variables
 
 
 @contextmanager

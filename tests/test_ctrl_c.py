@@ -10,6 +10,7 @@ import pytest
 
 import greensock
 from tests import world
+from tests.programs import environment
 
 PROGRAM = """
 import greensock, sys
@@ -37,6 +38,7 @@ def test_ctrl_c_is_not_printed(model):
     patching = "from gevent import monkey; monkey.patch_all()" if world.PATCHED else ""
     process = subprocess.Popen(
         [sys.executable, "-c", patching + PROGRAM, model],
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
