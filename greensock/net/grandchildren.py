@@ -36,7 +36,7 @@ class _Watcher:
     def close(self):
         if self._fd is not None:
             self._io.close()
-            os.close(self._fd)
+            native.close(self._fd)
             self._fd = None
 
     def __enter__(self):

@@ -21,6 +21,10 @@ from .signals import hear_signals
 
 _main_ident = MAIN_THREAD_IDENT
 
+# Read here, because what is read first imports a module: under monkey patching two threads that
+# made their hubs at once would wait for each other's import for ever.
+_SETTINGS = config.loop, config.format_context
+
 # The forked child keeps its parent's hub referenced for ever: freeing it would run greenlets'
 # finally clauses and watchers' destructors against a loop that is gone.
 _parents_hubs: list[tuple] = []

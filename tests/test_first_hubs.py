@@ -1,0 +1,38 @@
+"""The first hubs of a process, made by several threads at once."""
+
+import subprocess
+import sys
+
+SCRIPT = """
+import sys
+if sys.argv[1] == "True":
+    from gevent import monkey
+    monkey.patch_all()
+import gevent
+from greensock.net import native
+from greensock.net.crossing import Queue
+
+here, made = [], Queue()
+
+def make():
+    here.append(None)
+    while len(here) < 4:
+        pass
+    gevent.get_hub()
+    made.put(None)
+
+for _ in range(4):
+    native.start_new_thread(make, ())
+for _ in range(4):
+    made.get(timeout=30)
+print("made")
+"""
+
+
+def test_threads_may_make_their_hubs_at_once(patched):
+    """Patched, they waited for each other's import of what gevent's settings name."""
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, str(patched)], capture_output=True, text=True, timeout=60
+        )
+        assert ("made\n", "") == (done.stdout, done.stderr[-1000:])
