@@ -58,9 +58,14 @@ def _place_for(client: socket.socket, server: Any) -> Iterator[None]:
     ):
         yield
         return
-    with tempfile.TemporaryDirectory() as directory:
-        client.bind(os.path.join(directory, "client"))
+    directory = tempfile.mkdtemp()
+    path = os.path.join(directory, "client")
+    client.bind(path)
+    try:
         yield
+    finally:
+        os.unlink(path)
+        os.rmdir(directory)
 
 
 def read_all(client: socket.socket) -> bytes:
