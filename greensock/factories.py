@@ -25,9 +25,10 @@ def as_factory(handler):
         return handler
     if not callable(handler):
         raise TypeError(f"{handler!r} cannot handle requests: {_EXPECTED}")
-    if inspect.iscoroutinefunction(handler):
+    if _only_begins(handler):
         raise TypeError(
-            f"{handler!r} is a coroutine function, and nothing here awaits it: {_EXPECTED}"
+            f"{handler!r} is asynchronous or a generator, and nothing here awaits it or iterates "
+            f"over it: {_EXPECTED}"
         )
     if _takes(handler, 3):
         return handler
@@ -47,6 +48,20 @@ def check_callable(handler: object) -> None:
     """Raise TypeError if ``handler`` is a placeholder; to be called before it is needed."""
     if is_placeholder(handler):
         raise TypeError(f"{handler!r} handles no requests: {_EXPECTED}")
+
+
+def _only_begins(handler):
+    """Whether calling it would return something to await or to iterate over, and do nothing."""
+    body = getattr(handler, "handle" if inspect.isclass(handler) else "__call__", None)
+    return any(
+        kind(function)
+        for function in (handler, body)
+        for kind in (
+            inspect.iscoroutinefunction,
+            inspect.isasyncgenfunction,
+            inspect.isgeneratorfunction,
+        )
+    )
 
 
 def _takes(function, count):
