@@ -2,8 +2,8 @@
 
 They run twice, in a plain process and in a monkey-patched one. Without arguments the two runs go
 side by side; with ``--coverage``, which takes twice the time, their joint branch coverage must
-reach the bar set in setup.cfg. With pytest's arguments they go one after the other on the terminal, so
-that ``-k name`` or ``--pdb`` work.
+reach the bar set in setup.cfg. With pytest's arguments they go one after the other on the
+terminal, so that ``-k name`` or ``--pdb`` work.
 """
 
 import os
