@@ -1,0 +1,113 @@
+"""The ``greensock`` logger writes what went wrong, at the level it deserves."""
+
+import logging
+import subprocess
+import sys
+
+import pytest
+from gevent.hub import GreenletExit
+
+from greensock import StreamRequestHandler, TCPServer, events
+from greensock.testing import serving
+from tests.helpers import LOCAL, connect, rest
+
+PEER = ("127.0.0.1", 9)
+
+
+def raised(kind):
+    """An error with a traceback."""
+    try:
+        raise kind("on purpose")
+    except kind as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("level", "text", "kind", "fields"),
+    [
+        ("ERROR", "request from ('127.0.0.1', 9) failed", events.RequestFailed, (PEER, ValueError)),
+        (
+            "INFO",
+            "request from ('127.0.0.1', 9) ended by SystemExit('on purpose')",
+            events.RequestFailed,
+            (PEER, SystemExit),
+        ),
+        (
+            "INFO",
+            "request from ('127.0.0.1', 9) ended by GreenletExit('on purpose')",
+            events.RequestFailed,
+            (PEER, GreenletExit),
+        ),
+        (
+            "INFO",
+            "request from ('127.0.0.1', 9) ended by KeyboardInterrupt('on purpose')",
+            events.RequestFailed,
+            (PEER, KeyboardInterrupt),
+        ),
+        ("ERROR", "get_request failed", events.AcceptFailed, (ValueError,)),
+        ("WARNING", "accepting is paused: on purpose", events.AcceptPaused, (OSError,)),
+        ("INFO", "accepting again after 1.500 s", events.AcceptResumed, (1.5,)),
+        (
+            "WARNING",
+            "connection from ('127.0.0.1', 9) was cut: "
+            "its handler had not ended when the server closed",
+            events.ConnectionCut,
+            (PEER,),
+        ),
+        (
+            "WARNING",
+            "datagram from ('127.0.0.1', 9) was longer than the 65535 bytes of max_packet_size",
+            events.DatagramTruncated,
+            (PEER, 65535),
+        ),
+        (
+            "INFO",
+            "TLS handshake with ('127.0.0.1', 9) failed: on purpose",
+            events.HandshakeFailed,
+            (PEER, OSError),
+        ),
+    ],
+)
+def test_event_is_logged(caplog, level, text, kind, fields):
+    """With its traceback if it is an error."""
+    fields = [raised(field) if isinstance(field, type) else field for field in fields]
+    with caplog.at_level(logging.DEBUG, "greensock"):
+        events.emit(kind, "server", *fields)
+    [record] = caplog.records
+    assert ("greensock", level, text) == (record.name, record.levelname, record.getMessage())
+    expected = fields[-1] if level == "ERROR" else None
+    assert expected == (record.exc_info and record.exc_info[1])
+
+
+def test_serving_is_not_logged(caplog):
+    with caplog.at_level(logging.DEBUG, "greensock"):
+        with serving(TCPServer(LOCAL, StreamRequestHandler)):
+            pass
+    assert [] == [record for record in caplog.records if record.name == "greensock"]
+
+
+def test_failed_handler_is_logged_once(caplog):
+    class Crash(StreamRequestHandler):
+        def handle(self):
+            raise ZeroDivisionError("on purpose")
+
+    server = TCPServer(LOCAL, Crash)
+    with serving(server), connect(server) as client:
+        assert b"" == rest(client)
+    [record] = caplog.records
+    assert ("greensock", logging.ERROR) == (record.name, record.levelno)
+    assert ZeroDivisionError is record.exc_info[0]
+
+
+def test_without_configuration_warnings_and_worse_are_printed():
+    """As Python does for any logger."""
+    script = """
+from greensock import events
+events.emit(events.ConnectionCut, "server", "somebody")
+events.emit(events.AcceptResumed, "server", 1.0)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    expected = (
+        "connection from somebody was cut: its handler had not ended when the server closed\n"
+    )
+    assert ("", expected) == (done.stdout, done.stderr)
