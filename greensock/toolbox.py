@@ -21,7 +21,31 @@ classImplements(gevent.event.Event, IEvent)  # type: ignore[misc]
 
 @implementer(IQueue)
 class _GreenQueue(crossing.Punctual, gevent.queue.Queue):
-    pass
+    """A queue that belongs to the hub it is used on, and not to the one it was made on.
+
+    A server is often made in one thread and served in another.
+    """
+
+    _users = 0
+
+    def put(self, item, block=True, timeout=None):
+        self._enter()
+        try:
+            super().put(item, block, timeout)
+        finally:
+            self._users -= 1
+
+    def get(self, block=True, timeout=None):
+        self._enter()
+        try:
+            return super().get(block, timeout)
+        finally:
+            self._users -= 1
+
+    def _enter(self):
+        if not self._users and self.hub is not gevent.get_hub():
+            super().__init__(self.maxsize, tuple(self.queue))
+        self._users += 1
 
 
 @implementer(ITask)

@@ -274,17 +274,25 @@ def test_file_that_timed_out_reads_no_more_but_its_socket_does(model):
 
 
 def test_server_may_be_made_in_one_thread_and_served_in_another(model):
-    """With a lock and an event of its toolbox, made together with it."""
+    """With locks, events and queues of its toolbox, made and used together with it."""
 
     class Shared(Telling):
         def task(self):
-            with self.server.lock:
-                self.server.event.set()
-            return self.server.event.wait(PATIENCE)
+            server, tools = self.server, self.toolbox
+            with server.lock:
+                tasks = [tools.spawn(server.event.wait, PATIENCE)]
+                tasks.append(tools.spawn(server.queue.put, "third", timeout=PATIENCE))
+            got = [server.queue.get(timeout=PATIENCE) for _ in range(3)]
+            server.event.set()
+            return got, [task.join(PATIENCE) for task in tasks]
 
     with serving(model, Shared) as server:
         server.lock, server.event = server.toolbox.Lock(), server.toolbox.Event()
-        assert b"True" == hear(server)
+        server.queue = server.toolbox.Queue(maxsize=2)
+        server.queue.put("first")
+        server.queue.put("second")
+        expected = "(['first', 'second', 'third'], [True, True])"
+        assert expected == hear(server).decode()
 
 
 def test_sleeping_thread_with_a_hub_leaves_its_greenlets_running(patched):
