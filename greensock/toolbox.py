@@ -44,7 +44,8 @@ class _GreenQueue(crossing.Punctual, gevent.queue.Queue):
 
     def _enter(self):
         if not self._users and self.hub is not gevent.get_hub():
-            super().__init__(self.maxsize, tuple(self.queue))
+            items = tuple(self.queue)
+            super().__init__(self.maxsize, items)  # type: ignore[call-arg]  # that is gevent's
         self._users += 1
 
 

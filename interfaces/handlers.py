@@ -19,7 +19,11 @@ from zope.interface import Attribute, Interface
 
 
 class IRequestHandlerFactory(Interface):
-    """What a server calls for every request: a handler class, usually."""
+    """What a server calls for every request: a handler class, usually.
+
+    Classes and functions need not declare it: a server takes whatever can be called like this,
+    or with the request and the client's address alone.
+    """
 
     def __call__(request, client_address, server):
         """Handle one request from beginning to end, then return.

@@ -25,10 +25,16 @@ class IToolbox(Interface):
     name = Attribute("Its short name, for messages.")
 
     def spawn(function, *args, **kwargs):
-        """Run ``function(*args, **kwargs)`` beside the caller; return an ITask at once."""
+        """Run ``function(*args, **kwargs)`` beside the caller; return an ITask at once.
+
+        What it raises is reported and ends the task alone; Ctrl-C in the main thread is passed on.
+        """
 
     def sleep(seconds):
-        """Block the caller for ``seconds``, letting others run. 0 lets others run once."""
+        """Block the caller for ``seconds``, letting others run. 0 lets others run once.
+
+        ValueError if negative.
+        """
 
     def Lock():
         """A new ILock."""
@@ -43,10 +49,15 @@ class IToolbox(Interface):
         """A context manager: the block's waits may take ``seconds`` together; None for no limit.
 
         The wait that would go past it raises TimeoutError, which leaves the block like any
-        exception. It counts for the waits of this toolbox (``sleep``, locks, events, queues,
-        ``ITask.join``) and for reading and writing ``self.request``; under greenlets for every
-        other cooperative wait, too. Deadlines nest: the nearest one counts. The socket stays
-        open and usable, but part of the data of an interrupted write may have been sent.
+        exception; if it is caught inside, every further wait raises it again. It counts for the
+        waits of this toolbox (``sleep``, locks, events, queues, ``ITask.join``) and for reading
+        and writing ``self.request``; under greenlets for every other cooperative wait, too. It
+        is the caller's alone, and no other task's that it shares a socket with. Deadlines nest:
+        the nearest one counts.
+
+        The socket stays open. Reading goes on where it was interrupted; part of the data of
+        an interrupted write may have been sent, so that over TLS no other can follow it. A
+        file made of the socket, such as ``rfile``, reads no more, as after ``settimeout``.
         """
 
 
@@ -56,7 +67,7 @@ class ITask(Interface):
     def join(timeout=None):
         """Wait until it has ended, at most ``timeout`` seconds (None for no limit).
 
-        Return True if it has ended. What it raised is reported, not raised here.
+        Return whether it has ended. What it raised is reported, not raised here.
         """
 
 
@@ -64,7 +75,10 @@ class ILock(Interface):
     """A lock for one holder, not re-entrant, usable in ``with``."""
 
     def acquire(blocking=True, timeout=-1):
-        """Take the lock; wait at most ``timeout`` seconds (-1 for no limit). True if taken."""
+        """Take the lock; wait at most ``timeout`` seconds (-1 for no limit). True if taken.
+
+        ValueError for any other negative timeout, and for one without ``blocking``.
+        """
 
     def release():
         """Give it back. RuntimeError if nobody holds it."""
@@ -94,12 +108,15 @@ class IEvent(Interface):
     def wait(timeout=None):
         """Wait until it is set, at most ``timeout`` seconds (None for no limit).
 
-        Return whether it is set.
+        Return whether it is set, or was for a moment while the caller waited.
         """
 
 
 class IQueue(Interface):
-    """First in, first out. Its exceptions are ``queue.Empty`` and ``queue.Full``."""
+    """First in, first out. Its exceptions are ``queue.Empty`` and ``queue.Full``.
+
+    Timeouts are seconds, None for no limit. ValueError for a negative one.
+    """
 
     def put(item, block=True, timeout=None):
         """Add an item; wait for room if asked, else or after ``timeout`` raise ``queue.Full``."""
