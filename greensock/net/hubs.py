@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gevent import config
-from gevent._hub_local import get_hub, get_hub_if_exists, set_hub, set_loop
+from gevent._hub_local import get_hub, get_hub_if_exists, get_loop, set_hub, set_loop
 from gevent.hub import MAIN_THREAD_IDENT, GreenletExit, getcurrent
 
 from . import native
@@ -120,6 +120,9 @@ def start_afresh_in_child() -> None:
     for number in _SIGNALS:
         if _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, _signal.SIG_DFL)
+    if get_loop() is not None:
+        # gevent still believes that the parent's handler for ended children is in place.
+        get_loop().reset_sigchld()
     if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
         _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     if native.is_patched():
