@@ -231,7 +231,7 @@ class Serving(_Served):
     def _gs_with_view(self, request, make_view):
         """A datagram with a socket its handler can use, instead of the listener."""
         own = getattr(self, "socket", None)
-        if own is None or len(request) != 2 or request[1] is not own:
+        if own is None or len(request) != 2 or request[1] is not own or own.fileno() < 0:
             return request
         if self._gs_view is None or not self._gs_view.suits(own):
             self._gs_drop_view()

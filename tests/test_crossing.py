@@ -191,6 +191,14 @@ def test_event_wakes_all_who_wait(setter):
     assert 9 * [True] == end(waiting)
 
 
+def test_event_cleared_at_once_wakes_those_who_waited():
+    event = Event()
+    waiting = waiters(lambda: event.wait(PATIENCE))
+    event.set()
+    event.clear()
+    assert 2 * [True] == [waiter.get(timeout=PATIENCE) for waiter in waiting]
+
+
 def test_event_that_was_cleared_makes_wait():
     event = Event()
     event.set()

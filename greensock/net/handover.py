@@ -56,9 +56,9 @@ class View:
     is closed.
     """
 
-    def __init__(self, of, kind):
+    def __init__(self, of, sock):
         self._of = of
-        self.socket = kind(of.family, of.type, of.proto, fileno=of.fileno())
+        self.socket = sock
 
     def suits(self, sock):
         """Whether it is a view of ``sock`` that this thread can use."""
@@ -74,14 +74,18 @@ class View:
 
 def cooperative_view(sock):
     """A View whose sends let the other greenlets of this thread's hub run."""
-    return View(sock, gevent.socket.socket)
+    return View(sock, _second(gevent.socket.socket, sock))
 
 
 def blocking_view(sock):
     """A View for OS threads."""
-    view = View(sock, native.Socket)
+    view = View(sock, _second(native.Socket, sock))
     view.socket.setblocking(True)
     return view
+
+
+def _second(kind, sock):
+    return kind(sock.family, sock.type, sock.proto, fileno=sock.fileno())
 
 
 def is_tls(sock: Any) -> bool:
