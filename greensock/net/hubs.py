@@ -17,6 +17,7 @@ from gevent.hub import MAIN_THREAD_IDENT, GreenletExit, getcurrent
 
 from . import native
 from .grandchildren import make_hub
+from .leaving import discarding, note_thread
 from .signals import hear_signals
 
 _main_ident = MAIN_THREAD_IDENT
@@ -66,11 +67,12 @@ def in_hub() -> bool:
 
 def discard_hub() -> None:
     """Free this thread's hub, if it has one, with everything on it."""
-    hub = get_hub_if_exists()
-    if hub is not None:
-        hub.destroy(destroy_loop=True)
-        if not hub.dead:
-            hub.throw(GreenletExit)
+    with discarding():
+        hub = get_hub_if_exists()
+        if hub is not None:
+            hub.destroy(destroy_loop=True)
+            if not hub.dead:
+                hub.throw(GreenletExit)
 
 
 def _pass_ctrl_c_on(hub):
@@ -90,6 +92,7 @@ def borrowed_hub():
     _pass_ctrl_c_on(hub)
     if in_main_thread():
         hear_signals(hub)
+    note_thread(comes_back=True)
     try:
         yield hub
     finally:

@@ -10,6 +10,7 @@ import threading
 
 from . import native
 from .hubs import discard_hub
+from .leaving import note_thread
 from .waking import Condition
 
 
@@ -33,6 +34,7 @@ class _Thread(threading.Thread):
 
     def run(self):
         try:
+            note_thread(comes_back=False)
             self._body()
         finally:
             del self._body
@@ -59,6 +61,7 @@ def _start_under_patching(body, shown_as, daemon):
         global _awaited
         name = _name_as_thread(threading.current_thread(), shown_as)
         try:
+            note_thread(comes_back=False)
             body()
         except BaseException:
             threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), _Shown(name))))

@@ -1,0 +1,100 @@
+"""Threads meet the end of the interpreter where it cannot hurt them.
+
+Until Python 3.14, the interpreter ends a daemon thread, once it has begun to exit itself, by
+unwinding the thread's C stack. In a greenlet that is not the stack the thread was born with, and
+the process crashes. So as soon as the exit begins, the threads that greensock runs in stop for ever
+wherever they turn to their hubs.
+"""
+
+import atexit
+import gc
+import os
+import sys
+from contextlib import contextmanager
+from time import monotonic
+
+from gevent._hub_local import get_hub_if_exists
+from gevent.hub import Hub
+
+from . import native
+
+# Seconds the exit waits for threads to come to their hubs. They do so as soon as they wait.
+PATIENCE = 1.0
+
+# Seconds after which a main thread that still waits for something during the exit is thought to
+# wait for a stopped one, such as for a lock of the logging module; and those that one gets then.
+SUSPICION = 0.05
+RESPITE = 0.01
+
+# Whoever discards a hub holds it meanwhile; the exit takes it and never gives it back.
+_door = native.allocate_lock()
+
+# By thread: whether it is sure to come to its hub.
+_threads: dict[int, bool] = {}
+
+
+def note_thread(*, comes_back: bool) -> None:
+    """The calling thread may wait on its hub, until it discards that.
+
+    ``comes_back``: whether it does nothing else than turn its hub.
+    """
+    _threads[native.get_ident()] = comes_back
+
+
+@contextmanager
+def discarding():
+    """To be entered while the calling thread's hub is discarded."""
+    _threads.pop(native.get_ident(), None)
+    with _door:
+        yield
+
+
+@atexit.register
+def _leave():
+    if _threads.keys() - {native.get_ident()}:
+        _stop_threads()
+        main = get_hub_if_exists()
+        if main is not None:
+            main.loop.timer(SUSPICION, SUSPICION, ref=False).start(_give_respite)
+
+
+def _give_respite():
+    _door.release()
+    native.sleep(RESPITE)
+    _stop_threads()
+
+
+def _stop_threads():
+    _door.acquire()
+    threads = dict(_threads)
+    threads.pop(native.get_ident(), None)
+    frames = sys._current_frames()
+    coming = []
+    for hub in [found for found in gc.get_objects() if isinstance(found, Hub)]:
+        ident = hub.thread_ident
+        if ident not in threads or ident not in frames or not hub.loop:
+            continue
+        stopped = native.allocate_lock()
+        stopped.acquire()
+        hub.loop.run_callback_threadsafe(_stop, stopped)
+        if threads[ident] or frames[ident].f_code is Hub.run.__code__:
+            coming.append(stopped)
+    ends = monotonic() + PATIENCE
+    for stopped in coming:
+        stopped.acquire(timeout=max(0.0, ends - monotonic()))
+
+
+def _stop(stopped):
+    stopped.release()
+    with _door:
+        pass
+
+
+def _forget_threads():
+    global _door
+    _door = native.allocate_lock()
+    _threads.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
