@@ -14,6 +14,7 @@ import gevent.ssl
 from gevent import get_hub
 
 from . import native
+from .sockets import CooperativeSocket
 from .bounded import BoundedSocket, BoundedSSLSocket
 
 
@@ -21,7 +22,7 @@ def cooperative(sock):
     """The connection as a gevent socket on this thread's hub; ``sock`` is used up."""
     if type(sock) is not native.Socket:
         return sock
-    return _rebuilt(gevent.socket.socket, sock)
+    return _rebuilt(CooperativeSocket, sock)
 
 
 def blocking(sock):

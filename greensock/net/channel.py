@@ -1,0 +1,262 @@
+"""The fast half of a cooperative socket: reading and writing one connection from one hub.
+
+Theory of operation. A watcher that is started and stopped for every wait, and a read that fails
+before each of them, cost more than the read that succeeds. So here
+
+* a read waits first when the last one emptied the kernel's buffer, and tries first when it did
+  not. Waiting is always right, because readiness is a level: bytes that were there before the wait
+  end it at once. Now and then it waits even when it need not, so that a peer who sends without
+  pause leaves the other greenlets their turn;
+* the watcher stays started, and ``open`` stands between it and the greenlet. Bytes that arrive
+  while the greenlet does something else wake nobody; they stop the watcher until the next wait;
+* a timeout is a note of when it ends. One timer looks at it now and then, instead of one being
+  made for every call.
+
+The two halves are apart because gevent's socket has a ``__getattr__``, which makes every attribute
+of it several times as slow as one here.
+"""
+
+import errno
+import os
+from time import monotonic
+
+import gevent
+from gevent.exceptions import ConcurrentObjectUseError, InvalidSwitchError
+from gevent.socket import wait
+from greenlet import getcurrent
+
+# A connection that is always ready gives the other greenlets a turn after so many full reads, or
+# so many bytes written: some 100 µs.
+READS_IN_A_ROW = 8
+BYTES_IN_A_ROW = 1 << 20
+
+
+class Channel:
+    """Reads and writes ``sock`` (a C socket in non-blocking mode), blocking only the greenlet.
+
+    ``timeout``: seconds one operation may take; None for no limit, 0.0 to never wait.
+    """
+
+    __slots__ = (
+        "timeout",
+        "watcher",
+        "_hub",
+        "_sock",
+        "_c_recv",
+        "_c_send",
+        "_switch",
+        "_waiting",
+        "_watching",
+        "_drained",
+        "_full_reads",
+        "_written",
+        "_ends",
+        "_error",
+        "_timer",
+        "_rings",
+        "_writer",
+    )
+
+    def __init__(self, hub, sock, timeout, drained):
+        self.timeout = timeout
+        self.watcher = hub.loop.io(sock.fileno(), 1)
+        self._hub = hub
+        self._sock = sock
+        self._c_recv = sock.recv
+        self._c_send = sock.send
+        self._switch = hub.switch
+        self._waiting = None
+        self._watching = False
+        self._drained = drained
+        self._full_reads = 0
+        self._written = 0
+        self._ends = None
+        self._timer = None
+        self._writer = None
+
+    def recv(self, size, flags=0):
+        """At most ``size`` bytes; b'' when the peer has sent its last."""
+        if flags:
+            return self._read(self._c_recv, size, flags)
+        if self._drained and size > 0 and self.timeout != 0.0:
+            self.wait()
+        while True:
+            try:
+                data = self._c_recv(size)
+                break
+            except BlockingIOError:
+                if self.timeout == 0.0:
+                    raise
+                self.wait()
+        if len(data) < size:
+            self._drained = True
+        else:
+            self._count_full_read()
+        return data
+
+    def recv_into(self, buffer, nbytes=0, flags=0):
+        """Read into ``buffer``; the number of bytes, 0 when the peer has sent its last."""
+        if flags or nbytes:
+            return self._read(self._sock.recv_into, buffer, nbytes, flags)
+        if self._drained and self.timeout != 0.0 and len(buffer):
+            self.wait()
+        while True:
+            try:
+                count = self._sock.recv_into(buffer)
+                break
+            except BlockingIOError:
+                if self.timeout == 0.0:
+                    raise
+                self.wait()
+        if count < len(buffer):
+            self._drained = True
+        else:
+            self._count_full_read()
+        return count
+
+    def _read(self, function, *args):
+        """Any other kind of read, which says nothing about what is left."""
+        self._drained = False
+        while True:
+            try:
+                return function(*args)
+            except BlockingIOError:
+                if self.timeout == 0.0:
+                    raise
+            self.wait()
+
+    def _count_full_read(self):
+        self._full_reads += 1
+        self._drained = self._full_reads % READS_IN_A_ROW == 0
+
+    def sendall(self, data, flags=0):
+        """Send all of ``data``. After an exception nobody can tell how much of it was sent."""
+        try:
+            sent = self._c_send(data, flags)
+        except BlockingIOError:
+            if self.timeout == 0.0:
+                raise
+            sent = 0
+        if type(data) is not bytes or sent != len(data):
+            with memoryview(data) as view, view.cast("B") as octets:
+                self._send_rest(octets, sent, flags)
+                sent = len(octets)
+        self._written += sent
+        if self._written > BYTES_IN_A_ROW:
+            self._written = 0
+            gevent.sleep(0)
+
+    def _send_rest(self, octets, sent, flags):
+        ends = None if self.timeout is None else monotonic() + self.timeout
+        while sent < len(octets):
+            if self.timeout == 0.0:
+                raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+            left = None if ends is None else max(0.0, ends - monotonic())
+            wait(self.writer, left, TimeoutError("timed out"))
+            try:
+                sent += self._c_send(octets[sent:], flags)
+            except BlockingIOError:
+                pass  # another greenlet was faster
+
+    @property
+    def writer(self):
+        """The watcher for writing, made when somebody first waits to write."""
+        if self._writer is None:
+            self._writer = self._hub.loop.io(self._sock.fileno(), 2)
+        return self._writer
+
+    @property
+    def watchers(self):
+        """Those watchers there are."""
+        return self.watcher, self._writer
+
+    @property
+    def is_waited_for(self):
+        """Whether a greenlet waits to read."""
+        return self._waiting is not None
+
+    def wait(self, error=None):
+        """Return when there is something to read; raise ``error`` (TimeoutError) if it is late."""
+        if self._waiting is not None:
+            raise ConcurrentObjectUseError(
+                f"This socket is already used by another greenlet: {self._waiting!r}"
+            )
+        if not self._watching:
+            self._watching = True
+            self.watcher.start(self.open)
+        if self.timeout is None:
+            self._ends = None
+        else:
+            self._limit(self.timeout, error)
+        self._waiting = getcurrent()
+        try:
+            answer = self._switch()
+        except BaseException:
+            self._waiting = None
+            raise
+        if answer is not self:
+            self._waiting = None
+            raise InvalidSwitchError(f"Invalid switch into {getcurrent()!r}: got {answer!r}")
+
+    def open(self):
+        """There is something to read: let the greenlet go on. Called on the hub."""
+        waiting = self._waiting
+        if waiting is None:
+            self._watching = False
+            self.watcher.stop()
+        else:
+            self._waiting = None
+            waiting.switch(self)
+
+    def throw(self, error):
+        """Raise ``error`` where the greenlet waits; gevent calls this to cancel a wait."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.throw(error)
+
+    def close(self):
+        """Leave the loop, unless a greenlet waits: whoever cancels that wait does the rest.
+
+        From here on every operation meets the closed socket, without waiting for it.
+        """
+        self._drained = False
+        self._c_recv = self._c_send = _raise_closed
+        if self._timer is not None:
+            self._stop_timer()
+        if self._waiting is None and self._watching:
+            self._watching = False
+            self.watcher.stop()
+
+    def _limit(self, timeout, error):
+        self._error = error
+        self._ends = ends = monotonic() + timeout
+        if self._timer is None:
+            self._start_timer(timeout)
+        elif ends < self._rings:
+            self._stop_timer()
+            self._start_timer(timeout)
+
+    def _start_timer(self, seconds):
+        self._rings = monotonic() + seconds
+        self._timer = self._hub.loop.timer(seconds)
+        self._timer.start(self._look, update=True)
+
+    def _stop_timer(self):
+        timer, self._timer = self._timer, None
+        timer.stop()
+        timer.close()
+
+    def _look(self):
+        """The timer rang, perhaps for a wait that is long over."""
+        self._stop_timer()
+        if self._waiting is None or self._ends is None:
+            return
+        left = self._ends - monotonic()
+        if left > 0:
+            self._start_timer(left)
+        else:
+            self.throw(TimeoutError("timed out") if self._error is None else self._error)
+
+
+def _raise_closed(*args):
+    raise OSError(errno.EBADF, os.strerror(errno.EBADF))

@@ -1,0 +1,86 @@
+"""The cooperative socket: a gevent socket that reads and writes through a Channel.
+
+Whatever works with a gevent socket works with it. What gevent checks is checked here as well: two
+greenlets reading one socket raise ConcurrentObjectUseError, and closing it in one greenlet raises
+EBADF in the other.
+"""
+
+from socket import AF_INET, SHUT_RD, SHUT_WR, SOCK_STREAM
+
+from gevent import get_hub
+from gevent.socket import cancel_wait_ex, getdefaulttimeout, socket
+
+from .channel import Channel
+
+
+class CooperativeSocket(socket):
+    """A ``gevent.socket.socket``, made around an open descriptor or a new one."""
+
+    __slots__ = ("_channel", "recv", "recv_into", "sendall")
+
+    def __init__(self, family=-1, type=-1, proto=-1, fileno=None):
+        # Not gevent's constructor, which would make both watchers. Most connections never wait
+        # to write.
+        self._closed = False
+        self._io_refs = 0
+        if fileno is None:
+            family = AF_INET if family == -1 else family
+            type = SOCK_STREAM if type == -1 else type
+            proto = 0 if proto == -1 else proto
+        self._sock = sock = self._gevent_sock_class(family, type, proto, fileno)
+        sock.setblocking(False)
+        self.hub = get_hub()
+        channel = Channel(self.hub, sock, getdefaulttimeout(), fileno is not None)
+        self._channel = channel
+        self.recv = channel.recv
+        self.recv_into = channel.recv_into
+        self.sendall = channel.sendall
+
+    def __del__(self):
+        channel = getattr(self, "_channel", None)
+        if channel is not None:
+            channel.close()
+
+    @property
+    def timeout(self):
+        return self._channel.timeout
+
+    @timeout.setter
+    def timeout(self, seconds):
+        self._channel.timeout = seconds
+
+    def settimeout(self, howlong):
+        """Limit each operation to ``howlong`` seconds; see ``socket.settimeout``."""
+        super().settimeout(howlong)
+        # gevent keeps it past any property, in the slot that this class hides.
+        self._channel.timeout = None if howlong is None else float(howlong)
+
+    @property
+    def _read_event(self):
+        return self._channel.watcher
+
+    @property
+    def _write_event(self):
+        return self._channel.writer
+
+    def shutdown(self, how):
+        """Shut one side of the connection, or both; see ``socket.shutdown``."""
+        if self._sock:
+            reader, writer = self._channel.watchers
+            if how != SHUT_WR and self._channel.is_waited_for:
+                self.hub.cancel_wait(reader, cancel_wait_ex)
+            if how != SHUT_RD:
+                self.hub.cancel_wait(writer, cancel_wait_ex)
+        self._sock.shutdown(how)
+
+    def _wait(self, watcher, timeout_exc=None):
+        if watcher is self._channel.watcher:
+            self._channel.wait(timeout_exc)
+        else:
+            super()._wait(watcher, timeout_exc)
+
+    def _drop_events_and_close(self, closefd=True):
+        self._channel.close()
+        then = self._drop_ref_on_close if closefd else id
+        watchers = self._channel.watchers
+        self.hub.cancel_waits_close_and_then(watchers, cancel_wait_ex, then, self._sock)
