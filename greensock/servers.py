@@ -104,7 +104,7 @@ class TCPServer(BaseServer, socketserver.TCPServer):
 
     def get_request(self) -> Any:
         """The next connection and its peer's address; see ISocketServer."""
-        return accept(self.socket)
+        return accept(self.socket, self._gs_connection_kind)
 
 
 @implementer_only(IDatagramServer, implementedBy(BaseServer))  # it is no IStreamServer

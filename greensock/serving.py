@@ -24,6 +24,7 @@ from .loop import Loop
 from .net import handover, native
 from .net.accepting import receive
 from .net.hubs import borrowed_hub, in_hub, in_main_thread, is_bottom
+from .net.sockets import CooperativeSocket
 from .toolbox import GREEN
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Serving(_Served):
     _gs_stop_on_start = False
     _gs_view: handover.View | None = None
     _gs_requests_per_turn = 1
+    _gs_connection_kind: type = CooperativeSocket
 
     @property
     def toolbox(self) -> Any:

@@ -120,7 +120,7 @@ class ModelMixIn(Serving):
         """Get the request and the client's address, without waiting for them."""
         inherited: Any = super().get_request
         if inherited.__func__ is socketserver.TCPServer.get_request:
-            return accept(self.socket)
+            return accept(self.socket, self._gs_connection_kind)
         if inherited.__func__ is socketserver.UDPServer.get_request:
             return self._gs_receive_datagram()
         return inherited()

@@ -8,6 +8,8 @@ from .base import ModelMixIn
 class OutsideMixIn(ModelMixIn):
     """A model whose workers are not greenlets of the serving thread."""
 
+    _gs_connection_kind = native.Socket
+
     @property
     def toolbox(self):
         """The tools that are right in a worker, which differ under monkey patching."""

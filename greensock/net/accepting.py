@@ -6,15 +6,15 @@ from . import native
 from .handover import raw
 
 
-def accept(listener):
-    """The next connection, as a plain socket, and its peer's address.
+def accept(listener, kind=native.Socket):
+    """The next connection, as a socket of ``kind``, and its peer's address.
 
     Of a TLS listener too the connection comes plain: its handshake would keep all others
     waiting. BlockingIOError if there is none and the descriptor is in non-blocking mode.
     """
     inner = raw(listener)
     fd, address = inner._accept()
-    return native.Socket(inner.family, inner.type, inner.proto, fileno=fd), address
+    return kind(inner.family, inner.type, inner.proto, fileno=fd), address
 
 
 def receive(sock, limit):

@@ -14,8 +14,8 @@ import gevent.ssl
 from gevent import get_hub
 
 from . import native
-from .sockets import CooperativeSocket
 from .bounded import BoundedSocket, BoundedSSLSocket
+from .sockets import CooperativeSocket
 
 
 def cooperative(sock):
