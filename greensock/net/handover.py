@@ -36,7 +36,7 @@ def blocking(sock):
 
 def portable(sock):
     """The connection as a plain socket that another thread or process may take over."""
-    if type(sock) is not gevent.socket.socket:
+    if type(sock) not in (gevent.socket.socket, CooperativeSocket):
         return sock
     return _rebuilt(native.Socket, sock)
 

@@ -11,6 +11,7 @@ from gevent import get_hub
 from gevent.socket import cancel_wait_ex, getdefaulttimeout, socket
 
 from .channel import Channel
+from .files import buffered_reader
 
 
 class CooperativeSocket(socket):
@@ -41,19 +42,17 @@ class CooperativeSocket(socket):
         if channel is not None:
             channel.close()
 
-    @property
-    def timeout(self):
+    def gettimeout(self):
+        """The limit for each operation in seconds, None for none, 0.0 to never wait."""
         return self._channel.timeout
-
-    @timeout.setter
-    def timeout(self, seconds):
-        self._channel.timeout = seconds
 
     def settimeout(self, howlong):
         """Limit each operation to ``howlong`` seconds; see ``socket.settimeout``."""
         super().settimeout(howlong)
-        # gevent keeps it past any property, in the slot that this class hides.
         self._channel.timeout = None if howlong is None else float(howlong)
+
+    # gevent reads and sets it in places of its own.
+    timeout = property(gettimeout, settimeout)
 
     @property
     def _read_event(self):
@@ -62,6 +61,13 @@ class CooperativeSocket(socket):
     @property
     def _write_event(self):
         return self._channel.writer
+
+    def makefile(self, mode="r", buffering=None, **kwargs):
+        """A file over the socket; see ``socket.makefile``."""
+        if mode not in ("rb", "br") or buffering == 0 or kwargs:
+            return super().makefile(mode, buffering, **kwargs)
+        self._io_refs += 1
+        return buffered_reader(self, -1 if buffering is None else buffering)
 
     def shutdown(self, how):
         """Shut one side of the connection, or both; see ``socket.shutdown``."""
