@@ -48,6 +48,8 @@ class Loop:
         self._resume_at = None
         self._fd = server.fileno()
         self._listener = getattr(server, "socket", None)
+        # An overridden get_request may, when there is nothing to get.
+        self._may_block = server._gs_is_overridden("get_request")
         self._was_blocking = False
         self._reserve = None
         try:
@@ -177,8 +179,7 @@ class Loop:
     def _take(self, most):
         taken = 0
         while taken < most and not self._stopping and self._server._gs_has_room():
-            # An overridden get_request may block when there is nothing to get.
-            if taken and not self._watch.is_readable():
+            if taken and self._may_block and not self._watch.is_readable():
                 break
             try:
                 request, client_address = self._server.get_request()

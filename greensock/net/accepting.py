@@ -1,9 +1,14 @@
 """Taking what waits at a listener, without ever waiting for it."""
 
+import _socket
 import socket
 
 from . import native
 from .handover import raw
+
+# Plain numbers: making them the enums that sockets show costs a connection more than its accept.
+_family = _socket.socket.family.__get__
+_type = _socket.socket.type.__get__
 
 
 def accept(listener, kind=native.Socket):
@@ -14,7 +19,7 @@ def accept(listener, kind=native.Socket):
     """
     inner = raw(listener)
     fd, address = inner._accept()
-    return kind(inner.family, inner.type, inner.proto, fileno=fd), address
+    return kind(_family(inner), _type(inner), inner.proto, fileno=fd), address
 
 
 def receive(sock, limit):

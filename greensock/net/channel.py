@@ -57,7 +57,7 @@ class Channel:
         "_writer",
     )
 
-    def __init__(self, hub, sock, timeout, drained):
+    def __init__(self, hub, sock, timeout):
         self.timeout = timeout
         self.watcher = hub.loop.io(sock.fileno(), 1)
         self._hub = hub
@@ -67,7 +67,7 @@ class Channel:
         self._switch = hub.switch
         self._waiting = None
         self._watching = False
-        self._drained = drained
+        self._drained = False
         self._full_reads = 0
         self._written = 0
         self._ends = None
@@ -175,6 +175,11 @@ class Channel:
         """Whether a greenlet waits to read."""
         return self._waiting is not None
 
+    @property
+    def is_quiet(self):
+        """Whether no greenlet waits, nor ever has to write."""
+        return self._waiting is None and self._writer is None
+
     def wait(self, error=None):
         """Return when there is something to read; raise ``error`` (TimeoutError) if it is late."""
         if self._waiting is not None:
@@ -223,9 +228,9 @@ class Channel:
         self._c_recv = self._c_send = _raise_closed
         if self._timer is not None:
             self._stop_timer()
-        if self._waiting is None and self._watching:
+        if self._waiting is None:
             self._watching = False
-            self.watcher.stop()
+            self.watcher.close()
 
     def _limit(self, timeout, error):
         self._error = error

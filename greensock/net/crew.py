@@ -28,27 +28,32 @@ class Job:
 
 
 class Crew:
-    """The jobs of one server. Any thread may use it."""
+    """The jobs of one server. Any thread may use it.
+
+    Jobs come and go far more often than anybody waits for the last one to go. So the set is changed
+    in single steps, without a lock, and who removes a job notifies only if somebody waits: a waiter
+    says that it waits before it looks at the set, and a leaver looks after it has left.
+    """
 
     def __init__(self):
         self._jobs = set()
         self._changed = Condition()
+        self._waiters = 0
 
     def __len__(self):
         return len(self._jobs)
 
     def __iter__(self):
-        # In one step and without the lock, which a forked child may find taken for ever.
         return iter(list(self._jobs))
 
     def add(self, job):
-        with self._changed:
-            self._jobs.add(job)
+        self._jobs.add(job)
 
     def remove(self, job):
-        with self._changed:
-            self._jobs.discard(job)
-            self._changed.notify_all()
+        self._jobs.discard(job)
+        if self._waiters:
+            with self._changed:
+                self._changed.notify_all()
 
     def includes(self, worker):
         """Whether ``worker`` has a job here."""
@@ -57,6 +62,10 @@ class Crew:
     def wait(self, timeout=None, *, besides=None):
         """Wait until all but the worker ``besides`` are done; False if ``timeout`` came first."""
         with self._changed:
-            return self._changed.wait_for(
-                lambda: all(job.worker == besides for job in self._jobs), timeout
-            )
+            self._waiters += 1
+            try:
+                return self._changed.wait_for(
+                    lambda: all(job.worker == besides for job in self), timeout
+                )
+            finally:
+                self._waiters -= 1

@@ -31,7 +31,7 @@ class CooperativeSocket(socket):
         self._sock = sock = self._gevent_sock_class(family, type, proto, fileno)
         sock.setblocking(False)
         self.hub = get_hub()
-        channel = Channel(self.hub, sock, getdefaulttimeout(), fileno is not None)
+        channel = Channel(self.hub, sock, getdefaulttimeout())
         self._channel = channel
         self.recv = channel.recv
         self.recv_into = channel.recv_into
@@ -86,7 +86,12 @@ class CooperativeSocket(socket):
             super()._wait(watcher, timeout_exc)
 
     def _drop_events_and_close(self, closefd=True):
-        self._channel.close()
+        channel = self._channel
+        channel.close()
         then = self._drop_ref_on_close if closefd else id
-        watchers = self._channel.watchers
-        self.hub.cancel_waits_close_and_then(watchers, cancel_wait_ex, then, self._sock)
+        if channel.is_quiet:
+            then(self._sock)
+        else:
+            self.hub.cancel_waits_close_and_then(
+                channel.watchers, cancel_wait_ex, then, self._sock
+            )

@@ -41,8 +41,9 @@ class Watch:
         self.thread = native.get_ident()
         self._watched = _Duplicate(fd)
         note_for_child(self._watched)
+        self._io = hub.loop.io(self.fd, 1)
+        self._is_watching = False
         self._waiter = None
-        self._io = None
         self._rung = False
         self._guard = native.make_rlock()
         self._bell = hub.loop.async_()
@@ -69,12 +70,14 @@ class Watch:
         if self._rung:
             self._rung = False
             return False
+        if self.fd < 0 or not for_descriptor:
+            self._stop_watching()
+        elif not self._is_watching:
+            self._is_watching = True
+            self._io.start(self._readable)
         self._waiter = Waiter(self.hub)
         timer = None
         try:
-            if for_descriptor and self.fd >= 0:
-                self._io = self.hub.loop.io(self.fd, 1)
-                self._io.start(self._waiter.switch, True)
             if timeout is not None:
                 timer = self.hub.loop.timer(timeout)
                 timer.start(self._waiter.switch, False, update=True)
@@ -82,10 +85,16 @@ class Watch:
         finally:
             self._waiter = None
             self._rung = False
-            self._stop_watching()
             if timer is not None:
                 timer.stop()
                 timer.close()
+
+    def _readable(self):
+        # The watcher stays started between waits, because starting it costs more than a wait.
+        if self._waiter is None:
+            self._stop_watching()
+        else:
+            self._waiter.switch(True)
 
     def let_go(self):
         """Stop watching for ever, so that what was watched is closed once its owner closes it.
@@ -96,13 +105,13 @@ class Watch:
         self._watched.close()
 
     def _stop_watching(self):
-        io, self._io = self._io, None
-        if io is not None:
-            io.stop()
-            io.close()
+        if self._is_watching:
+            self._is_watching = False
+            self._io.stop()
 
     def close(self):
         self.let_go()
+        self._io.close()
         with self._guard:
             self._bell.stop()
             self._bell.close()
