@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from greensock.net import native
+from greensock.net.hubs import discard_hub
 from greensock.net.sockets import CooperativeSocket
-from tests.helpers import wait_until
+from tests.helpers import Call, wait_until
 
 # Long enough that loopback delivers, short enough for hundreds of reads that find nothing.
 SHORT = 0.01
@@ -283,6 +284,24 @@ def test_a_socket_nobody_holds_any_more_is_closed(pair):
         gevent.sleep(0)  # gevent lets go of the greenlet
         del second
         gc.collect()
+    assert b"" == peer.recv(10)
+
+
+def test_a_socket_may_be_closed_when_its_thread_has_gone(pair):
+    peer, sock = pair
+    kept = []
+
+    def work():
+        second = CooperativeSocket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        second.settimeout(SHORT)
+        with pytest.raises(TimeoutError):
+            second.recv(10)
+        kept.append(second)
+        discard_hub()
+
+    Call("thread", work).end()
+    kept.pop().close()
+    peer.settimeout(30)
     assert b"" == peer.recv(10)
 
 

@@ -224,8 +224,12 @@ class Channel:
 
         From here on every operation meets the closed socket, without waiting for it.
         """
+        if self._c_recv is _raise_closed:
+            return
         self._drained = False
         self._c_recv = self._c_send = _raise_closed
+        if not self._hub.loop:
+            return  # it went with its thread, and took the watchers along
         if self._timer is not None:
             self._stop_timer()
         if self._waiting is None:

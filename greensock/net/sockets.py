@@ -89,7 +89,10 @@ class CooperativeSocket(socket):
         channel = self._channel
         channel.close()
         then = self._drop_ref_on_close if closefd else id
-        if channel.is_quiet:
+        if not self.hub.loop:
+            if closefd:
+                self._sock.close()
+        elif channel.is_quiet:
             then(self._sock)
         else:
             self.hub.cancel_waits_close_and_then(
