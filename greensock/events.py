@@ -144,6 +144,15 @@ class DatagramTruncated(_ServerEvent):
 
 
 @dataclass(frozen=True, eq=False)
+@implementer(interfaces.IDatagramsDropped)
+class DatagramsDropped(_ServerEvent):
+    """See IDatagramsDropped."""
+
+    count: int
+    total: int
+
+
+@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IConnectionCut)
 class ConnectionCut(_ServerEvent):
     """See IConnectionCut."""

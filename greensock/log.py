@@ -58,6 +58,12 @@ _write(
     "kept",
 )
 _write(
+    interfaces.IDatagramsDropped,
+    logging.WARNING,
+    "%d datagrams were dropped, because handlers were too slow",
+    "count",
+)
+_write(
     interfaces.IHandshakeFailed,
     logging.INFO,
     "TLS handshake with %s failed: %s",

@@ -11,6 +11,7 @@ descriptor, and the socket object keeps the timeout its owner set.
 """
 
 import os
+import socket
 from time import monotonic
 
 from gevent.hub import getcurrent
@@ -20,6 +21,8 @@ from .net import native
 from .net.accepting import turn_away
 from .net.backoff import EXHAUSTED, GONE, Backoff
 from .net.crossing import Event
+from .net.datagrams import Drops
+from .net.handover import raw
 from .net.hubs import in_hub
 from .net.listeners import accepts_connections, note_listening
 from .net.watch import Watch
@@ -40,16 +43,19 @@ class Loop:
         self.greenlet = getcurrent()
         self._ended = Event()
         self._server = server
+        self._listener = getattr(server, "socket", None)
         self._stopping = False
         self._is_taking = False
         self._interruption = None
+        datagrams = getattr(server, "socket_type", None) == socket.SOCK_DGRAM
+        self.drops = Drops(self._listener) if datagrams and self._listener is not None else None
+        self._has_room = server._gs_has_room
+        self._get_request = self._dispatch = None
         self._backoff = Backoff()
         self._paused_since = None
         self._resume_at = None
         self._fd = server.fileno()
-        self._listener = getattr(server, "socket", None)
-        # An overridden get_request may, when there is nothing to get.
-        self._may_block = server._gs_is_overridden("get_request")
+        self._is_get_request_overridden = server._gs_is_overridden("get_request")
         self._was_blocking = False
         self._reserve = None
         try:
@@ -105,6 +111,7 @@ class Loop:
                 self._is_taking = True
                 self._take(self._server._gs_requests_per_turn)
                 self._is_taking = False
+                self._server._gs_report_drops(self)
             self._server.service_actions()
 
     def run_once(self, timeout):
@@ -166,7 +173,7 @@ class Loop:
                 self._raise_interruption()
                 return False
             self._resume_at = None
-        has_room = self._server._gs_has_room()
+        has_room = self._has_room()
         readable = self._watch.wait(timeout, for_descriptor=has_room)
         self._raise_interruption()
         # A timeout that has passed at once may have hidden who was there already.
@@ -177,24 +184,34 @@ class Loop:
             raise self._interruption
 
     def _take(self, most):
+        if self._get_request is None:
+            self._get_request, self._dispatch = self._server._gs_intake()
+        may_block = self._may_block()
         taken = 0
-        while taken < most and not self._stopping and self._server._gs_has_room():
-            if taken and self._may_block and not self._watch.is_readable():
+        while taken < most and not self._stopping and self._has_room():
+            if taken and may_block and not self._watch.is_readable():
                 break
             try:
-                request, client_address = self._server.get_request()
+                request, client_address = self._get_request()
             except BlockingIOError:
                 break  # another process was faster
             except Exception as error:
                 self._get_request_failed(error)
                 return taken
             taken += 1
-            self._backoff.success()
-            self._server._gs_dispatch(request, client_address)
+            if self._backoff.is_under_way:
+                self._backoff.success()
+            self._dispatch(request, client_address)
         if self._paused_since is not None:
             events.emit(events.AcceptResumed, self._server, monotonic() - self._paused_since)
             self._paused_since = None
         return taken
+
+    def _may_block(self):
+        """Whether ``get_request`` may wait when there is nothing to get."""
+        # A plain socket with a timeout waits for that, even in non-blocking mode.
+        sock = raw(self._listener)
+        return self._is_get_request_overridden or (sock is not None and bool(sock.gettimeout()))
 
     def _get_request_failed(self, error):
         if getattr(error, "errno", None) in GONE and not self._listener_is_open():

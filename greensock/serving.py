@@ -22,7 +22,7 @@ from .factories import as_factory, check_callable
 from .interfaces import IGreenServer
 from .loop import Loop
 from .net import handover, native
-from .net.accepting import receive
+from .net.accepting import receiver
 from .net.hubs import borrowed_hub, in_hub, in_main_thread, is_bottom
 from .net.sockets import CooperativeSocket
 from .toolbox import GREEN
@@ -164,6 +164,7 @@ class Serving(_Served):
     def _gs_close_loop(self, loop):
         self._gs_loop = None
         self._gs_loop_closing(loop)
+        self._gs_report_drops(loop, now=True)
         loop.close()
         events.emit(events.ServerStopped, self)
 
@@ -182,6 +183,9 @@ class Serving(_Served):
         except OSError as error:
             events.emit(events.HandshakeFailed, self, client_address, error)
             return
+        self._gs_admit(request, client_address)
+
+    def _gs_admit(self, request, client_address):
         try:
             if self.verify_request(request, client_address):
                 self.process_request(request, client_address)
@@ -196,13 +200,31 @@ class Serving(_Served):
             self.shutdown_request(request)
             raise
 
+    def _gs_intake(self) -> Any:
+        """What the loop calls to get a request, and to dispatch it."""
+        if self._gs_shares_socket_with_handlers() and not self._gs_is_overridden("get_request"):
+            _, view = self._gs_settled((b"", self.socket))
+            return self._gs_datagrams_for(view), self._gs_admit
+        return self.get_request, self._gs_dispatch
+
+    def _gs_report_drops(self, loop, *, now=False):
+        """Tell of datagrams the system has dropped, if any; called after each turn of the loop."""
+        if loop.drops is not None:
+            new, total = loop.drops.look(now=now)
+            if new:
+                events.emit(events.DatagramsDropped, self, new, total)
+
     def _gs_receive_datagram(self) -> Any:
         """``get_request`` of a datagram server."""
+        return self._gs_datagrams_for(self.socket)()
+
+    def _gs_datagrams_for(self, shared):
         limit: int = self.max_packet_size  # type: ignore[attr-defined]  # of a datagram server
-        data, client_address, truncated = receive(self.socket, limit)
-        if truncated:
+
+        def truncated(client_address):
             events.emit(events.DatagramTruncated, self, client_address, limit)
-        return (data, self.socket), client_address
+
+        return receiver(self.socket, shared, limit, truncated)
 
     def _gs_report_active(self, client_address):
         self._gs_report(client_address, sys.exc_info()[1])

@@ -61,6 +61,16 @@ class IDatagramTruncated(IServerEvent):
     kept = Attribute("Bytes the handler got.")
 
 
+class IDatagramsDropped(IServerEvent):
+    """The system had no room for datagrams, because handlers were too slow. Linux only.
+
+    Sent at most once a second, and when the loop ends.
+    """
+
+    count = Attribute("How many since the last such event.")
+    total = Attribute("How many since serve_forever began.")
+
+
 class IConnectionCut(IServerEvent):
     """A handler was still at work at the end of ``drain_timeout``; its connection was shut."""
 

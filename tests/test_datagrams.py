@@ -2,12 +2,16 @@
 
 import gc
 import socket
+import sys
 
 import gevent
+import gevent.socket
 import pytest
 
 import greensock
-from greensock.interfaces import IDatagramTruncated
+from greensock import BaseRequestHandler
+from greensock.interfaces import IDatagramsDropped, IDatagramTruncated
+from greensock.net import native
 from tests.helpers import (
     LOCAL,
     Call,
@@ -204,3 +208,112 @@ def test_requests_of_any_shape_reach_their_handler(model, mailbox):
     with served(Server(LOCAL, handler)) as server, connect(server) as client:
         client.send(b"hello")
         assert (b"hello", "and", "more") == mailbox.get()
+
+
+class TestWorkers:
+    """Datagrams under the greenlet model: a bounded number of handlers at work."""
+
+    def test_greenlets_are_used_again_and_their_number_is_bounded(self, mailbox):
+        at_work, most, greenlets = [], [], set()
+
+        class Work(ShoutDatagram):
+            def handle(self):
+                at_work.append(None)
+                most.append(len(at_work))
+                greenlets.add(gevent.getcurrent())
+                gevent.sleep(0.001)
+                at_work.pop()
+                super().handle()
+
+        with served(new_server("greenlet", Work, max_workers=3)) as server:
+            answers = [gevent.spawn(ask, server) for _ in range(30)]
+            assert 30 * [b"HELLO\n"] == [answer.get(timeout=30) for answer in answers]
+        assert 3 == max(most) == len(greenlets)
+
+    def test_handlers_that_do_not_wait_need_one_greenlet(self):
+        greenlets = set()
+
+        class Work(ShoutDatagram):
+            def handle(self):
+                greenlets.add(gevent.getcurrent())
+                super().handle()
+
+        with served(new_server("greenlet", Work)) as server:
+            for _ in range(5):
+                assert b"HELLO\n" == ask(server)
+        assert 1 == len(greenlets)
+
+    def test_a_handler_that_waits_keeps_no_other_waiting(self):
+        class Wait(ShoutDatagram):
+            def handle(self):
+                if self.packet == b"wait\n":
+                    gevent.sleep(1000)
+                super().handle()
+
+        server = new_server("greenlet", Wait, drain_timeout=0)
+        with served(server):
+            with connect(server) as stuck, connect(server) as client:
+                for _ in range(3):
+                    stuck.send(b"wait\n")
+                client.send(b"go\n")
+                assert b"GO\n" == client.recv(100)
+
+    @pytest.mark.parametrize("wrong", [0, -1, "3", 2.5])
+    def test_a_wrong_number_is_told(self, wrong):
+        with new_server("greenlet", max_workers=wrong) as server:
+            with pytest.raises(ValueError, match=f"max_workers is {wrong!r}"):
+                server.serve_forever()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts them")
+@pytest.mark.parametrize("model", ["inline", "greenlet", "thread"])
+def test_dropped_datagrams_are_counted_and_told_of(model):
+    server = new_server(model)
+    server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    with recorded(IDatagramsDropped) as record:
+        with serving(server) as call:
+            assert b"HELLO\n" == ask(server)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
+                for _ in range(3000):
+                    flood.sendto(bytes(1000), server.server_address)
+            server.shutdown()
+            call.end()
+        server.server_close()
+    assert sum(event.count for event in record) == record[-1].total > 0
+
+
+@pytest.mark.parametrize("model", ["inline", "greenlet"])
+def test_many_handlers_may_wait_to_send(model, tmp_path):
+    """The queue of a Unix datagram socket is short: all but a few have to wait for the reader."""
+    count = 50
+
+    class Late(BaseRequestHandler):
+        def handle(self):
+            data, sock = self.request
+            for _ in range(5):
+                sock.sendto(data, str(tmp_path / "reader"))
+
+    server = type("Server", (greensock.server_class(model, "unixgram"),), {})(
+        str(tmp_path / "server"), Late
+    )
+    with gevent.socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as reader, served(server):
+        reader.bind(str(tmp_path / "reader"))
+        reader.settimeout(30)
+
+        def send():
+            # Not gevent's, which says 0 bytes were sent and goes on.
+            with native.Socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+                client.setblocking(False)
+                for number in range(count):
+                    while True:
+                        try:
+                            client.sendto(b"%d" % number, str(tmp_path / "server"))
+                            break
+                        except BlockingIOError:
+                            gevent.sleep(0.001)
+
+        sending = gevent.spawn(send)
+        gevent.sleep(0.05)  # until nobody can go on
+        got = sorted(int(reader.recv(100)) for _ in range(5 * count))
+        sending.get(timeout=30)
+    assert sorted(5 * list(range(count))) == got

@@ -10,7 +10,7 @@ from greenlet import getcurrent
 
 from greensock import BaseRequestHandler, GreenletTCPServer, StreamRequestHandler
 from greensock.net import workers
-from tests.helpers import LOCAL, Shout, ask, served, wait_until
+from tests.helpers import LOCAL, Shout, Slow, ask, served, wait_until
 
 everywhere = pytest.mark.parametrize("where", ["greenlet", "thread"])
 
@@ -94,7 +94,7 @@ def test_late_news_for_the_last_request_do_not_begin_another():
 
 def test_only_so_many_are_kept(monkeypatch):
     monkeypatch.setattr(workers, "MOST_IDLE", 3)
-    with served(Server(LOCAL, Shout), "greenlet") as server:
+    with served(Server(LOCAL, Slow), "greenlet") as server:
         asking = [gevent.spawn(ask, server) for _ in range(20)]
         gevent.joinall(asking, timeout=30, raise_error=True)
         wait_until(lambda: not len(server._gs_crew))

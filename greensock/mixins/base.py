@@ -24,6 +24,15 @@ class ModelMixIn(Serving):
     daemon_threads = False
 
     _gs_crew: Crew | None = None
+    _gs_finishes_elsewhere = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # As in a ThreadingHTTPServer. Asked here, because asking costs a request too much.
+        place = cls.__mro__.index(ModelMixIn)
+        cls._gs_finishes_elsewhere = any(
+            "process_request_thread" in vars(base) for base in cls.__mro__[place + 1:]
+        )
 
     def server_close(self):
         """Close the server, then wait for running handlers; see IGreenServer.
@@ -135,9 +144,8 @@ class ModelMixIn(Serving):
 
     def process_request_thread(self, request, client_address):
         """Finish one request in its worker, whatever its handler raises."""
-        inherited = getattr(super(), "process_request_thread", None)
-        if inherited is not None:
-            inherited(request, client_address)
+        if self._gs_finishes_elsewhere:
+            super().process_request_thread(request, client_address)  # type: ignore[misc]
             return
         try:
             self.finish_request(request, client_address)

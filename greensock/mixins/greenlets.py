@@ -30,23 +30,39 @@ class GreenletMixIn(ModelMixIn):
     started and not closed would go off in somebody else's request.
     """
 
+    max_workers: int = 1000
+    """Greenlets that handle datagrams, at most, one datagram after another.
+
+    They are used again as with ``reuse_greenlets``. While all of them wait for something, datagrams
+    wait in the system's queue, which drops what it cannot hold.
+    """
+
     _gs_requests_per_turn = 64
     _gs_workers: Workers | None = None
 
     def process_request(self, request, client_address):
-        """Start a greenlet that finishes the request."""
+        """Have a greenlet finish the request."""
         job = Job(request, client_address)
-        workers = self._gs_workers
-        if workers is None:
+        self._gs_join_crew(job)
+        if self._gs_workers is None:
             job.worker = gevent.spawn_raw(self._gs_run, job)
         else:
-            job.worker = workers.start(job)
-        self._gs_join_crew(job)
+            self._gs_workers.start(job)
+
+    def _gs_has_room(self):
+        return self._gs_workers is None or self._gs_workers.has_room
 
     def _gs_loop_opened(self, loop):
         super()._gs_loop_opened(loop)
-        if self.reuse_greenlets and loop.serving:
-            self._gs_workers = Workers(loop.hub, self._gs_run)
+        most = self._gs_most_workers() if self._gs_shares_socket_with_handlers() else None
+        if loop.serving and (most is not None or self.reuse_greenlets):
+            self._gs_workers = Workers(loop.hub, self._gs_run, most, loop.room_was_made)
+
+    def _gs_most_workers(self):
+        most = self.max_workers
+        if not isinstance(most, int) or most < 1:
+            raise ValueError(f"max_workers is {most!r}; give a whole number, 1 or more")
+        return most
 
     def _gs_loop_closing(self, loop):
         super()._gs_loop_closing(loop)
@@ -56,7 +72,8 @@ class GreenletMixIn(ModelMixIn):
 
     def _gs_run(self, job):
         try:
-            if self._gs_enter(job):
+            # What arrives as a datagram needs nothing more.
+            if type(job.request) is tuple or self._gs_enter(job):
                 self.process_request_thread(job.request, job.client_address)
         except KeyboardInterrupt as error:
             if in_main_thread():

@@ -22,15 +22,22 @@ def accept(listener, kind=native.Socket):
     return kind(_family(inner), _type(inner), inner.proto, fileno=fd), address
 
 
-def receive(sock, limit):
-    """The next datagram, its sender's address and whether it was longer than ``limit`` bytes.
+def receiver(sock, shared, limit, truncated):
+    """A function that does what ``get_request`` of a datagram server does, in fewer steps.
 
-    BlockingIOError if there is none. A longer datagram comes cut to ``limit`` bytes.
+    Handlers get ``shared`` instead of ``sock``; ``truncated(address)`` is called before a datagram
+    that was longer than ``limit`` bytes.
     """
-    data, address = raw(sock).recvfrom(limit + 1, socket.MSG_DONTWAIT)
-    if len(data) > limit:
-        return data[:limit], address, True
-    return data, address, False
+    recvfrom = raw(sock).recvfrom
+
+    def receive():
+        data, address = recvfrom(limit + 1, socket.MSG_DONTWAIT)
+        if len(data) > limit:
+            truncated(address)
+            data = data[:limit]
+        return (data, shared), address
+
+    return receive
 
 
 def turn_away(listener):

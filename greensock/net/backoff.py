@@ -32,6 +32,11 @@ class Backoff:
         pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
         return pause
 
+    @property
+    def is_under_way(self):
+        """Whether the last accept failed."""
+        return self._failures > 0
+
     def success(self):
         """Start over."""
         self._failures = 0

@@ -15,6 +15,7 @@ from gevent import get_hub
 
 from . import native
 from .bounded import BoundedSocket, BoundedSSLSocket
+from .datagrams import DatagramSocket
 from .sockets import CooperativeSocket
 
 
@@ -75,7 +76,7 @@ class View:
 
 def cooperative_view(sock):
     """A View whose sends let the other greenlets of this thread's hub run."""
-    return View(sock, _second(gevent.socket.socket, sock))
+    return View(sock, _second(DatagramSocket, sock))
 
 
 def blocking_view(sock):

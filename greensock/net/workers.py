@@ -3,7 +3,14 @@
 A new greenlet costs its thread a stack from the system and the way back of it, several times the
 price of a short request. One that is used again keeps its stack, and must keep nothing else: what
 the last job left in a ``gevent.local`` or in a context variable is dropped.
+
+Theory of operation. Jobs queue up. Once the loop comes round, the hub lets one worker after another
+take from the queue. A worker goes on until the queue is empty; if it waits in the midst of a job,
+the hub turns to the next worker. So jobs that do not wait cost no switch at all.
 """
+
+import sys
+from collections import deque
 
 from greenlet import getcurrent, greenlet
 
@@ -29,44 +36,88 @@ class _Worker(greenlet):
             self.links.remove(callback)
 
     def forget(self):
-        links, self.links = self.links, []
-        for callback in links:
-            callback(self)
-        self.__dict__.clear()
-        self.gr_context = None
+        """Keep nothing of the last job."""
+        if self.links:
+            links, self.links = self.links, []
+            for callback in links:
+                callback(self)
+        if self.__dict__:
+            self.__dict__.clear()
+        if self.gr_context is not None:
+            self.gr_context = None
 
 
 class Workers:
-    """Runs ``run(job)`` for one job at a time in each of its greenlets, all on one hub."""
+    """Runs ``run(job)`` for each job in one of at most ``most`` greenlets of one hub.
 
-    def __init__(self, hub, run):
+    ``most``: None for no limit.
+
+    ``room_was_made()`` is called when jobs had to queue up because all were at work, and the last
+    of them was taken.
+    """
+
+    def __init__(self, hub, run, most, room_was_made):
         self._hub = hub
         self._run = run
+        self._most = sys.maxsize if most is None else most
+        self._room_was_made = room_was_made
+        self._jobs = deque()
         self._idle = []
+        self._count = 0
+        self._is_coming = False
+        self._is_full = False
         self._is_open = True
 
+    @property
+    def has_room(self):
+        """Whether a job would be taken as soon as the loop comes round."""
+        self._is_full = bool(self._jobs) and not self._idle and self._count >= self._most
+        return not self._is_full
+
     def start(self, job):
-        """Have ``job`` run soon; return the greenlet that does it."""
-        worker = self._idle.pop() if self._idle else _Worker(self._live, self._hub)
-        self._hub.loop.run_callback(worker.switch, job)
-        return worker
+        """Have ``job`` run soon; its attribute ``worker`` tells by whom once it does."""
+        self._jobs.append(job)
+        if not self._is_coming:
+            self._is_coming = True
+            self._hub.loop.run_callback(self._come)
 
     def close(self):
-        """Keep no greenlet any longer than its present job. For the hub's own thread."""
+        """Keep no greenlet any longer than there are jobs. For the hub's own thread."""
         self._is_open = False
         while self._idle:
             worker = self._idle.pop()
             worker.parent = getcurrent()  # where it ends, instead of in the hub
             worker.throw()
 
-    def _live(self, job):
+    def _come(self):
+        self._is_coming = False
+        while self._jobs and (self._idle or self._count < self._most):
+            if self._idle:
+                self._idle.pop().switch(self)
+            else:
+                self._count += 1
+                _Worker(self._live, self._hub).switch()
+
+    def _live(self):
         me = getcurrent()
-        while True:
-            self._run(job)
-            me.forget()
-            if not self._is_open or len(self._idle) >= MOST_IDLE:
-                return
-            self._idle.append(me)
-            kind, job = type(job), None
-            while type(job) is not kind:
-                job = self._hub.switch()  # or somebody's late news for the last job
+        try:
+            while self._is_open or self._jobs:
+                while self._jobs:
+                    job = self._jobs.popleft()
+                    job.worker = me
+                    self._run(job)
+                    me.forget()
+                if self._is_full:
+                    self._is_full = False
+                    self._room_was_made()
+                if not self._is_open or len(self._idle) >= MOST_IDLE:
+                    return
+                self._idle.append(me)
+                while self._hub.switch() is not self:
+                    pass  # somebody's late news for the last job
+        finally:
+            self._count -= 1
+            # If it was thrown out in the midst of a job, others may wait for a greenlet.
+            if self._jobs and not self._is_coming:
+                self._is_coming = True
+                self._hub.loop.run_callback(self._come)
