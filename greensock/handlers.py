@@ -1,5 +1,7 @@
 """Request handlers: the standard library's, with the toolbox of the model they run under."""
 
+import io
+import socket
 import socketserver
 from typing import Any
 
@@ -16,6 +18,40 @@ class BaseRequestHandler(socketserver.BaseRequestHandler):
     See IGreenRequestHandler for the attributes and the order of calls.
     """
 
+    parked: bool = False
+
+    def __init__(self, request: Any, client_address: Any, server: Any) -> None:
+        if not self.parked or isinstance(request, tuple):  # a datagram is all there will be
+            super().__init__(request, client_address, server)
+            return
+        self.request = request
+        self.client_address = client_address
+        self.server = server
+        self.setup()
+        self._gs_go_on()
+
+    def _gs_go_on(self, error: BaseException | None = None) -> None:
+        """Handle what there is; then rest, or finish."""
+        rests = False
+        try:
+            if error is not None:
+                raise error
+            while not rests and self._gs_await_input():
+                self.handle()
+                park = getattr(self.server, "_gs_park", None)
+                rests = park is not None and not self._gs_has_input() and park(self)
+        finally:
+            if not rests:
+                self.finish()
+
+    def _gs_await_input(self) -> bool:
+        """Wait until there is something to read; False if it is the end."""
+        return bool(self.request.recv(1, socket.MSG_PEEK))
+
+    def _gs_has_input(self) -> bool:
+        """Whether something was read that is not handled yet."""
+        return False
+
     @property
     def toolbox(self) -> Any:
         """Concurrency tools that are right where this handler runs; see IToolbox."""
@@ -29,6 +65,22 @@ class StreamRequestHandler(BaseRequestHandler, socketserver.StreamRequestHandler
 
     See IStreamRequestHandler.
     """
+
+    def _gs_await_input(self) -> bool:
+        return bool(self.rfile.peek(1)) if self._gs_is_buffered() else super()._gs_await_input()
+
+    def _gs_has_input(self) -> bool:
+        if not self._gs_is_buffered():
+            return False
+        limit = self.connection.gettimeout()
+        self.connection.settimeout(0.0)
+        try:
+            return bool(self.rfile.peek(1))
+        finally:
+            self.connection.settimeout(limit)
+
+    def _gs_is_buffered(self) -> bool:
+        return isinstance(self.rfile, io.BufferedReader)
 
 
 @implementer(IDatagramRequestHandler)

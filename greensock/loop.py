@@ -50,12 +50,11 @@ class Loop:
         datagrams = getattr(server, "socket_type", None) == socket.SOCK_DGRAM
         self.drops = Drops(self._listener) if datagrams and self._listener is not None else None
         self._has_room = server._gs_has_room
-        self._get_request = self._dispatch = None
+        self._overridden = server._gs_is_overridden("get_request")
         self._backoff = Backoff()
         self._paused_since = None
         self._resume_at = None
         self._fd = server.fileno()
-        self._is_get_request_overridden = server._gs_is_overridden("get_request")
         self._was_blocking = False
         self._reserve = None
         try:
@@ -184,15 +183,16 @@ class Loop:
             raise self._interruption
 
     def _take(self, most):
-        if self._get_request is None:
-            self._get_request, self._dispatch = self._server._gs_intake()
-        may_block = self._may_block()
+        # Somebody may replace it while the server runs.
+        overridden = self._overridden or "get_request" in vars(self._server)
+        get_request, dispatch = self._server._gs_intake(overridden)
+        may_block = overridden or self._listener_may_block()
         taken = 0
         while taken < most and not self._stopping and self._has_room():
             if taken and may_block and not self._watch.is_readable():
                 break
             try:
-                request, client_address = self._get_request()
+                request, client_address = get_request()
             except BlockingIOError:
                 break  # another process was faster
             except Exception as error:
@@ -201,17 +201,16 @@ class Loop:
             taken += 1
             if self._backoff.is_under_way:
                 self._backoff.success()
-            self._dispatch(request, client_address)
+            dispatch(request, client_address)
         if self._paused_since is not None:
             events.emit(events.AcceptResumed, self._server, monotonic() - self._paused_since)
             self._paused_since = None
         return taken
 
-    def _may_block(self):
-        """Whether ``get_request`` may wait when there is nothing to get."""
-        # A plain socket with a timeout waits for that, even in non-blocking mode.
+    def _listener_may_block(self):
+        # A socket with a timeout waits, even in non-blocking mode.
         sock = raw(self._listener)
-        return self._is_get_request_overridden or (sock is not None and bool(sock.gettimeout()))
+        return sock is not None and bool(sock.gettimeout())
 
     def _get_request_failed(self, error):
         if getattr(error, "errno", None) in GONE and not self._listener_is_open():

@@ -200,9 +200,9 @@ class Serving(_Served):
             self.shutdown_request(request)
             raise
 
-    def _gs_intake(self) -> Any:
-        """What the loop calls to get a request, and to dispatch it."""
-        if self._gs_shares_socket_with_handlers() and not self._gs_is_overridden("get_request"):
+    def _gs_intake(self, overridden: bool) -> Any:
+        """What the loop calls to get a request, which may be overridden, and to dispatch it."""
+        if self._gs_shares_socket_with_handlers() and not overridden:
             _, view = self._gs_settled((b"", self.socket))
             return self._gs_datagrams_for(view), self._gs_admit
         return self.get_request, self._gs_dispatch

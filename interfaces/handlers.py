@@ -58,6 +58,23 @@ class IRequestHandler(Interface):
 class IGreenRequestHandler(IRequestHandler):
     """What greensock's handlers have beyond IRequestHandler, to be the same under every model."""
 
+    parked = Attribute(
+        """Whether a connection rests between messages; False unless a class says True.
+
+        Then ``handle`` is called whenever there is something to read, deals with one message or
+        more, and returns instead of waiting for the next: ``setup`` and ``finish`` run once for
+        the connection, ``handle`` many times on the same handler. When the peer has sent its
+        last, ``finish`` is called. To end the connection earlier, ``handle`` shuts it or raises.
+
+        Under the greenlet model a connection at rest holds no greenlet, only its socket and its
+        handler. Closing the server closes it at once. A timeout of the connection goes on while
+        it rests, and is raised as if ``handle`` had waited. Under other models, under TLS and for
+        a handler whose server has its own ``process_request_thread``, the worker waits instead.
+        Without rfile, ``handle`` must read with ``recv`` from ``self.request``, and TLS is not
+        possible.
+        """
+    )
+
     toolbox = Attribute("The IToolbox that is right under the server's model.")
 
 

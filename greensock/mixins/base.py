@@ -54,6 +54,9 @@ class ModelMixIn(Serving):
             self._gs_wait_or_cut()
 
     def _gs_wait_or_cut(self):
+        for job in self._gs_crew or ():
+            if job.is_at_rest:
+                job.shut()
         if self._gs_await_crew(self.drain_timeout):
             return
         for job in self._gs_others():
@@ -147,12 +150,20 @@ class ModelMixIn(Serving):
         if self._gs_finishes_elsewhere:
             super().process_request_thread(request, client_address)  # type: ignore[misc]
             return
+        self._gs_see_through(self.finish_request, request, client_address)
+
+    def _gs_see_through(self, finish, request, client_address):
         try:
-            self.finish_request(request, client_address)
+            finish(request, client_address)
         except Exception:
             self.handle_error(request, client_address)
         finally:
-            self.shutdown_request(request)
+            if not self._gs_rests(request):
+                self.shutdown_request(request)
+
+    def _gs_rests(self, request):
+        """Whether its handler waits for the next message, and will be back."""
+        return False
 
 
 _founding = native.make_rlock()

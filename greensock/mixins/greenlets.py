@@ -7,8 +7,26 @@ from zope.interface import implementer
 from ..interfaces import IConcurrencyModel
 from ..net.crew import Job
 from ..net.hubs import in_main_thread
+from ..net.sockets import CooperativeSocket
 from ..net.workers import Workers
 from .base import ModelMixIn
+
+
+class _Rest:
+    """Stands where a greenlet would wait for a parked connection."""
+
+    __slots__ = ("_server", "_job")
+
+    def __init__(self, server, job):
+        self._server = server
+        self._job = job
+
+    def switch(self, _):
+        self._server._gs_start(self._job)
+
+    def throw(self, error):
+        self._job.error = error
+        self._server._gs_start(self._job)
 
 
 @implementer(IConcurrencyModel)
@@ -40,10 +58,15 @@ class GreenletMixIn(ModelMixIn):
     _gs_requests_per_turn = 64
     _gs_workers: Workers | None = None
 
+    _gs_resting: dict | None = None
+
     def process_request(self, request, client_address):
         """Have a greenlet finish the request."""
         job = Job(request, client_address)
         self._gs_join_crew(job)
+        self._gs_start(job)
+
+    def _gs_start(self, job):
         if self._gs_workers is None:
             job.worker = gevent.spawn_raw(self._gs_run, job)
         else:
@@ -71,10 +94,16 @@ class GreenletMixIn(ModelMixIn):
             workers.close()
 
     def _gs_run(self, job):
+        rests = False
         try:
+            if job.handler is not None:
+                self._gs_see_through(
+                    lambda *_: job.handler._gs_go_on(job.error), job.request, job.client_address
+                )
             # What arrives as a datagram needs nothing more.
-            if type(job.request) is tuple or self._gs_enter(job):
+            elif type(job.request) is tuple or self._gs_enter(job):
                 self.process_request_thread(job.request, job.client_address)
+            rests = self._gs_rest(job)
         except KeyboardInterrupt as error:
             if in_main_thread():
                 self._gs_interrupt(error)
@@ -84,7 +113,30 @@ class GreenletMixIn(ModelMixIn):
             if not job.was_cut:
                 self._gs_report(job.client_address, error)
         finally:
-            self._gs_leave_crew(job)
+            if not rests:
+                self._gs_leave_crew(job)
+
+    def _gs_park(self, handler):
+        """Let a handler's connection rest until there is something to read; whether it can."""
+        request = handler.request
+        if type(request) is not CooperativeSocket or self._gs_finishes_elsewhere:
+            return False
+        if self._gs_resting is None:
+            self._gs_resting = {}
+        self._gs_resting[request] = handler
+        return True
+
+    def _gs_rests(self, request):
+        return bool(self._gs_resting) and request in self._gs_resting
+
+    def _gs_rest(self, job):
+        handler = self._gs_resting.pop(job.request, None) if self._gs_resting else None
+        if handler is None:
+            return False
+        job.handler = handler
+        job.worker = None
+        job.request.rest(_Rest(self, job))
+        return True
 
     def _gs_interrupt(self, error):
         """A Ctrl-C landed in a handler: end ``serve_forever``, or else the program's main part."""
@@ -97,6 +149,8 @@ class GreenletMixIn(ModelMixIn):
         return self._gs_settled(request)
 
     def _gs_kill(self, job):
+        if job.worker is None:
+            return  # it has not begun
         # The greenlet's own hub has to do it, which may be another thread's.
         job.worker.parent.loop.run_callback_threadsafe(self._gs_throw, job)
 

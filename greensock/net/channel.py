@@ -182,6 +182,21 @@ class Channel:
 
     def wait(self, error=None):
         """Return when there is something to read; raise ``error`` (TimeoutError) if it is late."""
+        self.rest(getcurrent(), error)
+        try:
+            answer = self._switch()
+        except BaseException:
+            self._waiting = None
+            raise
+        if answer is not self:
+            self._waiting = None
+            raise InvalidSwitchError(f"Invalid switch into {getcurrent()!r}: got {answer!r}")
+
+    def rest(self, who, error=None):
+        """Have ``who.switch()`` called when there is something to read.
+
+        If it is late, or the wait is cancelled, ``who.throw(error)`` is called instead.
+        """
         if self._waiting is not None:
             raise ConcurrentObjectUseError(
                 f"This socket is already used by another greenlet: {self._waiting!r}"
@@ -193,15 +208,7 @@ class Channel:
             self._ends = None
         else:
             self._limit(self.timeout, error)
-        self._waiting = getcurrent()
-        try:
-            answer = self._switch()
-        except BaseException:
-            self._waiting = None
-            raise
-        if answer is not self:
-            self._waiting = None
-            raise InvalidSwitchError(f"Invalid switch into {getcurrent()!r}: got {answer!r}")
+        self._waiting = who
 
     def open(self):
         """There is something to read: let the greenlet go on. Called on the hub."""

@@ -7,15 +7,25 @@ from .waking import Condition
 
 
 class Job:
-    """One request in the hands of a worker."""
+    """One request in the hands of a worker, or at rest between two messages.
 
-    __slots__ = ("request", "client_address", "worker", "was_cut")
+    ``handler``: None, or a parked handler that goes on when there is something to read; ``error``:
+    what to raise there instead.
+    """
+
+    __slots__ = ("request", "client_address", "worker", "was_cut", "handler", "error")
 
     def __init__(self, request, client_address, worker=None):
         self.request = request
         self.client_address = client_address
         self.worker = worker
         self.was_cut = False
+        self.handler = None
+        self.error = None
+
+    @property
+    def is_at_rest(self):
+        return self.handler is not None and self.worker is None
 
     def shut(self):
         """End its connection both ways, so that whoever waits on it wakes. Any thread may."""

@@ -42,6 +42,10 @@ class CooperativeSocket(socket):
         if channel is not None:
             channel.close()
 
+    def rest(self, who):
+        """Let nobody wait: see ``Channel.rest``."""
+        self._channel.rest(who)
+
     def gettimeout(self):
         """The limit for each operation in seconds, None for none, 0.0 to never wait."""
         return self._channel.timeout
