@@ -67,20 +67,22 @@ class StreamRequestHandler(BaseRequestHandler, socketserver.StreamRequestHandler
     """
 
     def _gs_await_input(self) -> bool:
-        return bool(self.rfile.peek(1)) if self._gs_is_buffered() else super()._gs_await_input()
+        rfile = self._gs_buffered()
+        return super()._gs_await_input() if rfile is None else bool(rfile.peek(1))
 
     def _gs_has_input(self) -> bool:
-        if not self._gs_is_buffered():
+        rfile = self._gs_buffered()
+        if rfile is None:
             return False
         limit = self.connection.gettimeout()
         self.connection.settimeout(0.0)
         try:
-            return bool(self.rfile.peek(1))
+            return bool(rfile.peek(1))
         finally:
             self.connection.settimeout(limit)
 
-    def _gs_is_buffered(self) -> bool:
-        return isinstance(self.rfile, io.BufferedReader)
+    def _gs_buffered(self) -> io.BufferedReader | None:
+        return self.rfile if isinstance(self.rfile, io.BufferedReader) else None
 
 
 @implementer(IDatagramRequestHandler)

@@ -127,7 +127,7 @@ class GreenletMixIn(ModelMixIn):
         return True
 
     def _gs_rests(self, request):
-        return bool(self._gs_resting) and request in self._gs_resting
+        return self._gs_resting is not None and request in self._gs_resting
 
     def _gs_rest(self, job):
         handler = self._gs_resting.pop(job.request, None) if self._gs_resting else None
@@ -155,7 +155,7 @@ class GreenletMixIn(ModelMixIn):
         job.worker.parent.loop.run_callback_threadsafe(self._gs_throw, job)
 
     def _gs_throw(self, job):
-        if job in self._gs_crew:  # its greenlet may have another one by now
+        if job in (self._gs_crew or ()):  # its greenlet may have another one by now
             job.worker.throw(GreenletExit)
 
     def _gs_linger(self, loop):

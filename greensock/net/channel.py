@@ -19,11 +19,12 @@ of it several times as slow as one here.
 import errno
 import os
 from time import monotonic
+from typing import Any
 
 import gevent
 from gevent.exceptions import ConcurrentObjectUseError, InvalidSwitchError
 from gevent.socket import wait
-from greenlet import getcurrent
+from gevent.hub import getcurrent
 
 # A connection that is always ready gives the other greenlets a turn after so many full reads, or
 # so many bytes written: some 100 µs.
@@ -71,7 +72,7 @@ class Channel:
         self._full_reads = 0
         self._written = 0
         self._ends = None
-        self._timer = None
+        self._timer: Any = None
         self._writer = None
 
     def recv(self, size, flags=0):

@@ -46,7 +46,7 @@ class Crew:
     """
 
     def __init__(self):
-        self._jobs = set()
+        self._jobs: set[Job] = set()
         self.add = self._jobs.add  # not a method of ours, which would cost twice as much
         self._changed = Condition()
         self._waiters = 0

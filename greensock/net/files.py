@@ -13,6 +13,7 @@ class SocketReader(SocketIO):
 
     def __init__(self, sock):
         super().__init__(sock, "r")
+        self._timeout_occurred = False
         self._recv_into = sock.recv_into
 
     def readinto(self, buffer):

@@ -12,7 +12,8 @@ the hub turns to the next worker. So jobs that do not wait cost no switch at all
 import sys
 from collections import deque
 
-from greenlet import getcurrent, greenlet
+from gevent.hub import getcurrent
+from greenlet import greenlet  # type: ignore[import-untyped]
 
 # Greenlets kept for later; each holds some 8 KiB.
 MOST_IDLE = 256
@@ -43,8 +44,7 @@ class _Worker(greenlet):
                 callback(self)
         if self.__dict__:
             self.__dict__.clear()
-        if self.gr_context is not None:
-            self.gr_context = None
+        self.gr_context = None  # type: ignore[misc]  # a greenlet's
 
 
 class Workers:
@@ -61,7 +61,7 @@ class Workers:
         self._run = run
         self._most = sys.maxsize if most is None else most
         self._room_was_made = room_was_made
-        self._jobs = deque()
+        self._jobs: deque = deque()
         self._idle = []
         self._count = 0
         self._is_coming = False
