@@ -75,12 +75,12 @@ class ModelMixIn(Serving):
     def _gs_enter(self, job):
         """Make the request what its worker needs; False if its peer failed the TLS handshake."""
         try:
-            request = job.request = self._gs_settled(job.request)
+            job.hold(self._gs_settled(job.request))
         except BaseException:
             self.close_request(job.request)
             raise
         try:
-            job.request = self._gs_under_tls(request)
+            self._gs_under_tls(job.request, job)
         except OSError as error:
             events.emit(events.HandshakeFailed, self, job.client_address, error)
             return False

@@ -17,6 +17,12 @@ class Job:
         self.worker = worker
         self.was_cut = False
 
+    def hold(self, request):
+        """Go on with the request in another form."""
+        self.request = request
+        if self.was_cut:
+            self.shut()  # who cut it may have met the old form, which is used up
+
     def shut(self):
         """End its connection both ways, so that whoever waits on it wakes. Any thread may."""
         sock = raw(self.request)
