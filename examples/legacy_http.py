@@ -46,7 +46,11 @@ def main():
     options = parser.parse_args()
     site = sites[options.model]
     site.drain_timeout = 1  # second that Ctrl-C waits for visitors who stay
-    with suppress(KeyboardInterrupt), site(("localhost", options.port), Page) as server:
+    try:
+        server = site(("localhost", options.port), Page)
+    except (OSError, OverflowError) as error:
+        raise SystemExit(f"cannot listen on localhost:{options.port}: {error}") from None
+    with suppress(KeyboardInterrupt), server:
         url = "http://{}:{}/hello".format(*server.server_address)
         print(f"Listening, model {options.model}. Try: curl {url}", flush=True)
         server.serve_forever()

@@ -30,15 +30,15 @@ class Proxy(BaseRequestHandler):
     """Forwards one connection, in both directions at once, to ``target``."""
 
     target = ("localhost", 8000)
+    patience = 30  # seconds that connecting to it may take
 
     def handle(self):
-        # A socket of the same kind as the client's waits in the way of the model.
-        with type(self.request)(socket.AF_INET) as onward:
-            try:
-                onward.connect(self.target)
-            except OSError as error:
-                print(f"{self.target} cannot be reached: {error}", file=sys.stderr)
-                return
+        try:
+            onward = self.toolbox.connect(self.target, timeout=self.patience)
+        except OSError as error:
+            print(f"{self.target} cannot be reached: {error}", file=sys.stderr)
+            return
+        with onward:
             back = self.toolbox.spawn(carry, onward, self.request)
             carry(self.request, onward)
             back.join()
@@ -48,5 +48,7 @@ if __name__ == "__main__":
     from serve import options, serve
     given = options(__doc__, port=9001, to="localhost:8000")
     host, _, port = given.to.rpartition(":")
-    Proxy.target = (host, int(port))
+    if not port.isdecimal():
+        sys.exit(f"--to {given.to} names no target: write HOST:PORT or [ADDRESS]:PORT")
+    Proxy.target = (host.strip("[]"), int(port))
     serve(Proxy, given, hint="nc {host} {port}")

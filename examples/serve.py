@@ -28,7 +28,11 @@ def serve(handler, options, *, transport="tcp", hint):
         allow_reuse_address = transport == "tcp"  # so that it can be started again at once
         drain_timeout = 0  # so that Ctrl-C hangs up on whoever is connected
 
-    with suppress(KeyboardInterrupt), Server((options.host, options.port), handler) as server:
+    try:
+        server = Server((options.host, options.port), handler)
+    except (OSError, OverflowError) as error:
+        raise SystemExit(f"cannot listen on {options.host}:{options.port}: {error}") from None
+    with suppress(KeyboardInterrupt), server:
         host, port = server.server_address[:2]
         hint = hint.format(host=host, port=port)
         print(f"Listening on {host}:{port}, model {options.model}. Try: {hint}", flush=True)

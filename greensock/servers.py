@@ -9,7 +9,7 @@ from zope.interface import implementedBy, implementer, implementer_only
 from .interfaces import IDatagramServer, IStreamServer
 from .net import native
 from .net.accepting import accept
-from .net.listeners import UnixPath, adopt, family_of, is_open_socket, note_listening
+from .net.listeners import BACKLOG, UnixPath, adopt, family_of, is_open_socket, note_listening
 from .serving import Serving
 
 
@@ -41,8 +41,7 @@ class TCPServer(BaseServer, socketserver.TCPServer):
     and ``server_activate()``.
     """
 
-    # Linux caps it at net.core.somaxconn. A short queue makes clients of a burst wait a second.
-    request_queue_size: int = max(128, socket.SOMAXCONN)
+    request_queue_size: int = BACKLOG
     allow_reuse_port: bool = False
     dual_stack: bool | None = None
     """For IPv6: True to take IPv4 clients too, False not to, None for the system's default."""

@@ -267,10 +267,13 @@ class Serving(_Served):
         if view is not None:
             view.drop()
 
-    def _gs_under_tls(self, request):
+    def _gs_under_tls(self, request, job=None):
         listener = getattr(self, "socket", None)
         if handover.is_tls(listener) and not handover.is_tls(request):
-            return handover.under_tls(request, listener)
+            request = handover.under_tls(request, listener)
+            if job is not None:
+                job.hold(request)  # whoever cuts it may have to do so in mid-handshake
+            handover.shake_hands(request)
         return request
 
     def _gs_shares_socket_with_handlers(self):

@@ -6,12 +6,14 @@ import threading
 import gevent
 import gevent.event
 import gevent.queue
+import gevent.socket
 import gevent.thread
 from gevent._hub_local import get_hub_if_exists
 from zope.interface import classImplements, implementer
 
 from .interfaces import IEvent, ILock, IQueue, ITask, IToolbox
 from .net import crossing, deadlines, native
+from .net.dialing import dial
 from .net.hubs import in_main_thread
 from .net.threads import start_thread
 
@@ -119,6 +121,10 @@ class GreenToolbox:
     def deadline(self, seconds):
         return deadlines.GreenDeadline(seconds)
 
+    def connect(self, address, timeout=None):
+        with self.deadline(timeout):
+            return gevent.socket.create_connection(address, timeout=None)
+
     def __repr__(self):
         return f"<toolbox {self.name}>"
 
@@ -159,6 +165,10 @@ class ThreadToolbox(GreenThreadsToolbox):
 
     def deadline(self, seconds):
         return deadlines.deadline(seconds)
+
+    def connect(self, address, timeout=None):
+        with self.deadline(timeout):
+            return dial(*address)
 
 
 GREEN = GreenToolbox()

@@ -20,7 +20,7 @@ from zope.interface import Attribute, Interface
 
 
 class IToolbox(Interface):
-    """Spawning, sleeping, waiting and deadlines under one model."""
+    """Spawning, sleeping, waiting, deadlines and connecting under one model."""
 
     name = Attribute("Its short name, for messages.")
 
@@ -58,6 +58,17 @@ class IToolbox(Interface):
         The socket stays open. Reading goes on where it was interrupted; part of the data of
         an interrupted write may have been sent, so that over TLS no other can follow it. A
         file made of the socket, such as ``rfile``, reads no more, as after ``settimeout``.
+        """
+
+    def connect(address, timeout=None):
+        """A stream socket connected to ``address``, ``(host, port)``, over IPv4 or IPv6.
+
+        It is of the kind that handlers have as ``self.request``: reading and writing blocks as
+        the toolbox does and keeps deadlines. It has no timeout of its own and is the caller's
+        to close.
+
+        ``timeout``: seconds that all of it may take, every address of the host included; None
+        for no limit. TimeoutError if they pass, another OSError if nobody answers.
         """
 
 

@@ -62,3 +62,9 @@ def test_what_is_no_endpoint_is_told_how_to_be_one(text):
         parse_endpoint(text)
     assert str(caught.value).startswith(f"{text!r} ")
     assert NO_PLACES[text] in str(caught.value)
+
+
+@pytest.mark.parametrize("prefix", ["tcp://localhost:", "fd://"])
+def test_a_number_that_python_refuses_to_read_is_no_number(prefix):
+    with pytest.raises(EndpointError, match="has no "):
+        parse_endpoint(prefix + "9" * 5000)

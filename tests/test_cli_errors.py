@@ -44,6 +44,14 @@ async def later(sock, address):
 
 
 number = 3
+
+
+class Verbose(dict):
+    def __repr__(self):
+        return "many\\n" * 1000
+
+
+verbose = Verbose()
 '''
 
 
@@ -86,6 +94,7 @@ COMMAND_LINES = {
     "serve handlers_cli:Lines --log-level loud": "argument --log-level: invalid choice: 'loud'",
     "serve handlers_cli:Lines --bind 9000": "'9000' is no endpoint: write tcp://HOST:PORT, ",
     "serve handlers_cli:Lines --bind tcp://localhost": "'tcp://localhost' has no port: ",
+    "serve handlers_cli:Lines --bind tcp://[::1:80": "without brackets: write tcp://[::1]:80",
     "serve handlers_cli": "'handlers_cli' names no handler: write MODULE:HANDLER, as in ",
     "serve :Lines": "':Lines' names no handler",
     "serve handlers_cli.py:Lines": "'handlers_cli.py' is no module name: write chat for chat.py",
@@ -99,6 +108,8 @@ COMMAND_LINES = {
     "serve handlers_cli:number": "handlers_cli:number handles no requests, it is 3: name a handler "
     "class, such as a StreamRequestHandler, or a function of (request, client_address, server) "
     "or of (socket, address)",
+    "serve handlers_cli:verbose": "handlers_cli:verbose handles no requests, it is many many "
+    "many many many man...any many many many many many: name a handler class",
     "serve handlers_cli:one": "handlers_cli:one handles no requests, it is <function one at ",
     "serve handlers_cli:later": "handlers_cli:later handles no requests, it is <function later at ",
     "serve handlers_cli:Site": "handlers_cli:Site is a server, and --bind and --model make one "

@@ -327,6 +327,38 @@ def test_signal_handler_may_set_an_event_it_has_interrupted():
         signal.signal(signal.SIGUSR1, former)
 
 
+@pytest.mark.parametrize("with_hub", [False, True])
+def test_signal_that_does_not_wake_the_main_thread_is_heard_all_the_same(with_hub):
+    """Here another thread gets it; one that comes just before the wait is missed as well."""
+    script = """
+import os, signal, sys
+import gevent
+from greensock.net import native
+from greensock.net.crossing import Event
+if sys.argv[1] == "True":
+    gevent.get_hub()
+event = Event()
+signal.signal(signal.SIGUSR1, lambda *_: event.set())
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+
+def get():
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
+    while not event._changed._sleeping:
+        native.sleep(0)
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+native.start_new_thread(get, ())
+print(event.wait())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(with_hub)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert ("True\n", "") == (done.stdout, done.stderr)
+
+
 def test_signal_handler_may_set_an_event_of_a_main_thread_without_a_hub(patched):
     """In a process of its own: the hub of this one never goes away."""
     script = """

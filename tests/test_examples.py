@@ -1,12 +1,15 @@
 """The examples that need little: echo and legacy_http. What is true of all is here, too."""
 
 import http.client
+import re
 import shutil
+import socket
 import subprocess
 
 import pytest
 
 import greensock
+from tests.commands import ROOT, python
 from tests.programs import EXAMPLES, Client, command_line, example, served
 
 ACCESS = r'127\.0\.0\.1 .* "GET /.* HTTP/1\.1" 200 -'
@@ -16,6 +19,23 @@ ACCESS = r'127\.0\.0\.1 .* "GET /.* HTTP/1\.1" 200 -'
 def test_example_is_short(path):
     """It can be read in one go."""
     assert len(path.read_text().splitlines()) <= 60
+
+
+@pytest.mark.parametrize("name", ["echo", "legacy_http"])
+def test_a_port_in_use_is_told_in_one_line(name):
+    """As whoever starts an example twice finds out."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        status, out, errors = python(EXAMPLES / f"{name}.py", "--port", port, cwd=ROOT)
+    assert (1, "") == (status, out)
+    assert re.fullmatch(rf"cannot listen on \S+:{port}: .*in use\n", errors)
+
+
+@pytest.mark.parametrize("target", ["nowhere", "nowhere:http"])
+def test_proxy_asks_for_host_and_port(target):
+    status, out, errors = python(EXAMPLES / "proxy.py", "--to", target, cwd=ROOT)
+    assert (1, "") == (status, out)
+    assert f"--to {target} names no target: write HOST:PORT or [ADDRESS]:PORT\n" == errors
 
 
 @pytest.fixture(scope="module", params=greensock.MODELS)

@@ -410,3 +410,28 @@ def test_daemon_threads_may_be_set_on_the_instance(base):
     with client:
         assert not ended.is_set()
     wait_until(ended.is_set)
+
+
+@pytest.mark.parametrize("mixin", MIXINS.values(), ids=MIXINS)
+def test_a_burst_of_clients_fits_into_the_backlog(mixin):
+    """All are connected before anybody is served; the standard library's five would not be."""
+
+    class Site(mixin, http.server.ThreadingHTTPServer):
+        pass
+
+    with Site(LOCAL, Hello) as server:
+        clients = [connect(server) for _ in range(60)]
+        for client in clients:
+            client.close()
+
+
+@pytest.mark.parametrize("mixin", MIXINS.values(), ids=MIXINS)
+def test_a_backlog_that_somebody_chose_is_kept(mixin):
+    class Modest(http.server.HTTPServer):
+        request_queue_size = 7
+
+    class Site(mixin, Modest):
+        pass
+
+    with Site(LOCAL, Hello) as server:
+        assert 7 == server.request_queue_size

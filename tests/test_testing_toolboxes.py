@@ -147,6 +147,14 @@ class Outermost(GreenToolbox):
             self.depth -= 1
 
 
+@faults.breaking(r"connect\(\) connects.*\n.*timeout of the new socket")
+class Hasty(GreenToolbox):
+    def connect(self, address, timeout=None):
+        connected = super().connect(address, timeout)
+        connected.settimeout(timeout)
+        return connected
+
+
 @pytest.mark.parametrize(("toolbox_class", "promise"), faults)
 def test_toolbox_with_a_fault_is_found(toolbox_class, promise):
     assert_finds(f"broke a promise: {promise}", check_toolbox, toolbox_class())

@@ -9,11 +9,13 @@ import textwrap
 import threading
 
 import gevent
+import gevent.lock
 import pytest
 from gevent._hub_local import get_hub_if_exists
 
 import greensock
 from greensock.net import native
+from greensock.net.threads import start_thread
 from tests import world
 from tests.helpers import (
     LOCAL,
@@ -205,3 +207,27 @@ def test_the_interpreter_waits_at_its_exit_for_threads_that_are_not_daemons(daem
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert (0, said, "") == (process.returncode, process.stdout.splitlines(), process.stderr)
+
+
+def test_a_lock_of_gevents_freed_last_thing_in_a_thread_wakes_who_waits_in_another(mailbox):
+    """As those of the logging module are under monkey patching."""
+    lock, may_end = gevent.lock.BoundedSemaphore(1), native.allocate_lock()
+    may_end.acquire()
+
+    def hold():
+        gevent.get_hub()
+        with lock:
+            mailbox.put("held")
+            may_end.acquire()
+
+    def wait():
+        gevent.get_hub()
+        with lock:
+            mailbox.put("taken over")
+
+    start_thread(hold, shown_as=hold, daemon=True)
+    assert "held" == mailbox.get()
+    start_thread(wait, shown_as=wait, daemon=True)
+    wait_until(lock.linkcount)
+    may_end.release()
+    assert "taken over" == mailbox.get()

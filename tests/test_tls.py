@@ -10,7 +10,7 @@ import pytest
 
 import greensock
 from greensock import BaseRequestHandler
-from greensock.interfaces import IAcceptFailed, IHandshakeFailed, IRequestFailed
+from greensock.interfaces import IAcceptFailed, IConnectionCut, IHandshakeFailed, IRequestFailed
 from tests import tls
 from tests.helpers import (
     LOCAL,
@@ -83,6 +83,29 @@ def test_silent_clients_keep_nobody_waiting(model, where):
         for client in silent:
             client.shutdown(socket.SHUT_RDWR)
             client.close()
+
+
+@pytest.mark.parametrize("model", WORKERS)
+def test_closing_cuts_who_is_in_mid_handshake(model):
+    """Their workers end with them, who would otherwise wait for ever."""
+    server = secure(model, Shout)
+    server.drain_timeout = 0
+    with recorded(IConnectionCut) as record, served(server):
+        with connect(server) as client:
+            client.sendall(b"\x16\x03\x01")
+            wait_until(lambda: server._gs_crew)
+            server.shutdown()
+            server.server_close()
+            assert 0 == len(server._gs_crew)
+            assert [client.getsockname()] == [event.client_address for event in record]
+            assert_hung_up_on(client)
+
+
+def assert_hung_up_on(client):
+    try:
+        assert b"" == rest(client)
+    except ConnectionResetError:
+        pass  # what it had sent was not read
 
 
 @pytest.mark.parametrize("model", ["inline", "greenlet", "thread"])

@@ -7,6 +7,7 @@ import threading
 import traceback
 
 import gevent
+import gevent.socket
 import pytest
 
 import greensock
@@ -15,7 +16,16 @@ from greensock.net import native
 from greensock.testing import check_toolbox
 from greensock.toolbox import GREEN, between_threads
 from tests import tls
-from tests.helpers import LOCAL, PATIENCE, Call, connect, forks_beside_threads, rest, served
+from tests.helpers import (
+    LOCAL,
+    PATIENCE,
+    Call,
+    connect,
+    descriptors,
+    forks_beside_threads,
+    rest,
+    served,
+)
 
 SERVERS = {
     "inline": greensock.TCPServer,
@@ -317,3 +327,55 @@ def test_sleep_of_a_thread_ends_at_the_deadline_even_if_its_timer_is_early(monke
     if isinstance(tools, type(between_threads())) and not native.is_patched():
         with pytest.raises(TimeoutError):
             Call("thread", hurry).end()
+
+
+class Greeting(Telling):
+    """Connects to what listens at ``address`` and sends what that greets it with."""
+
+    def task(self):
+        with self.toolbox.connect(self.address, PATIENCE) as onward:
+            return onward.recv(100)
+
+
+@pytest.mark.parametrize(
+    "family, host, name",
+    [
+        (socket.AF_INET, "127.0.0.1", "127.0.0.1"),
+        (socket.AF_INET6, "::1", "::1"),
+        (socket.AF_INET, "127.0.0.1", "localhost"),
+    ],
+)
+def test_handlers_connect_to_addresses_and_names(model, family, host, name):
+    with gevent.socket.socket(family) as listener:
+        listener.bind((host, 0))
+        listener.listen()
+        Greeting.address = name, listener.getsockname()[1]
+        with serving(model, Greeting) as server, connect(server) as client:
+            with listener.accept()[0] as greeting:
+                greeting.sendall(b"welcome")
+            assert b"b'welcome'" == rest(client)
+
+
+@pytest.mark.parametrize("limit", ["timeout", "deadline"])
+def test_connecting_to_who_never_answers_is_given_up(model, limit):
+    """A full backlog does not answer. No descriptor is left of the try."""
+
+    class Trying(Telling):
+        def task(self):
+            before = descriptors()
+            outer, timeout = (SHORT, PATIENCE) if limit == "deadline" else (PATIENCE, SHORT)
+            with self.toolbox.deadline(outer):
+                try:
+                    self.toolbox.connect(full.getsockname(), timeout)
+                except TimeoutError:
+                    return descriptors() - before
+
+    with native.Socket() as full, contextlib.ExitStack() as clients:
+        full.bind(LOCAL)
+        full.listen(0)
+        for _ in range(3):
+            client = clients.enter_context(native.Socket())
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        with serving(model, Trying) as server:
+            assert b"0" == hear(server)

@@ -44,7 +44,8 @@ def _host_and_port(text: str, rest: str) -> tuple[str, int]:
         host = host[1:-1]
     elif ":" in host:
         raise EndpointError(
-            f"{text!r} has an IPv6 address without brackets: write {scheme}[{host}]:{port}"
+            f"{text!r} has an IPv6 address without brackets: "
+            f"write {scheme}[{host.strip('[]')}]:{port}"
         )
     if not _is_number(port) or int(port) > 65535:
         raise EndpointError(f"{text!r} has no valid port: {port!r} is no number from 0 to 65535")
@@ -71,7 +72,8 @@ def _descriptor(text: str, rest: str) -> int:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    # Python refuses to read thousands of digits.
+    return text.isascii() and text.isdigit() and len(text) <= 20
 
 
 _PARSERS: dict[str, Callable[[str, str], object]] = {

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import reprlib
 import socketserver
 import sys
 import traceback
@@ -103,4 +104,13 @@ def _check(handler: Any, text: str) -> None:
         as_factory(handler)
         check_callable(handler)
     except TypeError:
-        raise CommandError(f"{text} handles no requests, it is {handler!r}: {_HANDLERS}") from None
+        raise CommandError(
+            f"{text} handles no requests, it is {_shown(handler)}: {_HANDLERS}"
+        ) from None
+
+
+def _shown(found: Any) -> str:
+    # What a repr says may fill pages, and tell what is nobody's business, as that of os.environ.
+    shortly = reprlib.Repr()
+    shortly.maxother = 60
+    return " ".join(shortly.repr(found).split())

@@ -11,6 +11,7 @@ from ..net import native
 from ..net.accepting import accept
 from ..net.crew import Crew
 from ..net.hubs import in_hub
+from ..net.listeners import BACKLOG
 from ..serving import Serving
 
 # Seconds that handlers get to end by themselves once their connection has been shut.
@@ -87,12 +88,12 @@ class ModelMixIn(Serving):
     def _gs_enter(self, job):
         """Make the request what its worker needs; False if its peer failed the TLS handshake."""
         try:
-            request = job.request = self._gs_settled(job.request)
+            job.hold(self._gs_settled(job.request))
         except BaseException:
             self.close_request(job.request)
             raise
         try:
-            job.request = self._gs_under_tls(request)
+            self._gs_under_tls(job.request, job)
         except OSError as error:
             events.emit(events.HandshakeFailed, self, job.client_address, error)
             return False
@@ -127,6 +128,13 @@ class ModelMixIn(Serving):
 
     # Over a server of the standard library, what it has not overridden is replaced by what
     # greensock's servers do.
+
+    def server_activate(self):
+        """Listen; with a longer queue than the standard library's, unless somebody chose one."""
+        owner = next((cls for cls in type(self).__mro__ if "request_queue_size" in vars(cls)), None)
+        if owner is socketserver.TCPServer and "request_queue_size" not in vars(self):
+            self.request_queue_size = max(BACKLOG, self.request_queue_size)
+        super().server_activate()
 
     def get_request(self):
         """Get the request and the client's address, without waiting for them."""

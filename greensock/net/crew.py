@@ -27,6 +27,12 @@ class Job:
     def is_at_rest(self):
         return self.handler is not None and self.worker is None
 
+    def hold(self, request):
+        """Go on with the request in another form."""
+        self.request = request
+        if self.was_cut:
+            self.shut()  # who cut it may have met the old form, which is used up
+
     def shut(self):
         """End its connection both ways, so that whoever waits on it wakes. Any thread may."""
         sock = raw(self.request)

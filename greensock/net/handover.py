@@ -96,22 +96,38 @@ def is_tls(sock: Any) -> bool:
 
 
 def under_tls(sock, listener):
-    """``sock`` with TLS as ``listener`` would have wrapped it, the handshake made.
+    """``sock`` with TLS as ``listener`` would have wrapped it; the handshake is still to make.
 
-    ``sock`` is used up; if the handshake fails it is closed and the OSError goes on.
+    ``sock`` is used up; if its peer has gone it is closed and the OSError goes on.
     """
     options = {
         "server_side": True,
-        "do_handshake_on_connect": listener.do_handshake_on_connect,
+        "do_handshake_on_connect": False,
         "suppress_ragged_eofs": listener.suppress_ragged_eofs,
     }
     try:
         if isinstance(sock, gevent.socket.socket):
-            return gevent.ssl.SSLSocket(sock, _context=listener.context, **options)
-        return BoundedSSLSocket._create(sock, context=listener.context, **options)
+            secure: Any = gevent.ssl.SSLSocket(sock, _context=listener.context, **options)
+        else:
+            secure = BoundedSSLSocket._create(sock, context=listener.context, **options)
     except BaseException:
         sock.close()
         raise
+    secure.do_handshake_on_connect = listener.do_handshake_on_connect
+    return secure
+
+
+def shake_hands(sock):
+    """Make the handshake, unless that is left to the handler.
+
+    If it fails, ``sock`` is closed and the OSError goes on.
+    """
+    if sock.do_handshake_on_connect:
+        try:
+            sock.do_handshake()
+        except BaseException:
+            sock.close()
+            raise
 
 
 def raw(sock):

@@ -8,12 +8,12 @@ run them all the first time it waits for something.
 import _signal  # type: ignore[import-not-found]  # its enums cost more than the calls
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from gevent import config
 from gevent._hub_local import get_hub, get_hub_if_exists, get_loop, set_hub, set_loop
-from gevent.hub import MAIN_THREAD_IDENT, GreenletExit, getcurrent
+from gevent.hub import MAIN_THREAD_IDENT, GreenletExit, getcurrent, sleep
 
 from . import native
 from .grandchildren import make_hub
@@ -67,6 +67,11 @@ def in_hub() -> bool:
 
 def discard_hub() -> None:
     """Free this thread's hub, if it has one, with everything on it."""
+    if get_hub_if_exists() is not None:
+        # A gevent lock that was freed here may count on this hub to wake who waits in another
+        # thread, and after that on nobody else, ever.
+        with suppress(BaseException):  # such as a Timeout that nobody cancelled
+            sleep(0)
     with discarding():
         hub = get_hub_if_exists()
         if hub is not None:

@@ -9,6 +9,9 @@ from weakref import WeakSet
 from . import native
 from .handover import portable, raw
 
+# Linux caps it at net.core.somaxconn. A short queue makes clients of a burst wait a second.
+BACKLOG = max(128, socket.SOMAXCONN)
+
 # Every listening socket known here: one that stayed open in a forked child would keep its
 # address in use, and clients waiting in its backlog.
 _listening: WeakSet = WeakSet()

@@ -6,12 +6,19 @@ it, and hands out nothing but a function that ends it.
 """
 
 from collections import deque
+from math import inf
 from time import monotonic
 
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Waiter
 
 from . import deadlines, native
+from .hubs import in_main_thread
+from .signals import hear_signals
+
+# Seconds after which a main thread without a hub looks for signals. One that comes just as it goes
+# to wait in the kernel, or that is delivered to another thread, does not wake it.
+LOOK_FOR_SIGNALS = 0.5
 
 
 class _NativeSleep:
@@ -28,7 +35,13 @@ class _NativeSleep:
             pass  # woken twice
 
     def sleep(self, timeout):
-        self._lock.acquire(timeout=-1 if timeout is None else timeout)
+        if not in_main_thread():
+            self._lock.acquire(timeout=-1 if timeout is None else timeout)
+            return
+        ends = inf if timeout is None else monotonic() + timeout
+        while (left := ends - monotonic()) > 0:
+            if self._lock.acquire(timeout=min(left, LOOK_FOR_SIGNALS)):
+                break
 
     def close(self):
         pass
@@ -72,7 +85,11 @@ class _GreenSleep:
 
 def _make_sleep():
     hub = get_hub_if_exists()
-    return _NativeSleep() if hub is None else _GreenSleep(hub)
+    if hub is None:
+        return _NativeSleep()
+    if in_main_thread():
+        hear_signals(hub)
+    return _GreenSleep(hub)
 
 
 class Condition:

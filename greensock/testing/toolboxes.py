@@ -1,6 +1,7 @@
 """What a toolbox promises, tried out where its handlers would use it."""
 
 import queue
+import socket
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -243,3 +244,19 @@ def _nesting(toolbox: Any, patience: float) -> None:
     for further in patience, None:
         with toolbox.deadline(MOMENT), toolbox.deadline(further):
             _raises(TimeoutError, event.wait, patience)
+
+
+@_promise("connect() connects, and raises OSError where nobody listens")
+def _connecting(toolbox: Any, patience: float) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(patience)
+        address = listener.getsockname()
+        with toolbox.connect(address, patience) as ours, listener.accept()[0] as theirs:
+            same(None, ours.gettimeout(), "the timeout of the new socket")
+            ours.sendall(b"question")
+            same(b"question", theirs.recv(8), "what arrived")
+            theirs.sendall(b"answer")
+            same(b"answer", ours.recv(8), "what came back")
+            with toolbox.deadline(MOMENT):
+                _raises(TimeoutError, ours.recv, 1)
+    _raises(OSError, toolbox.connect, address, patience)
