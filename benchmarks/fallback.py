@@ -72,7 +72,9 @@ class Load:
             for peer in self.peers.values() if self.mode == "udp" else ():
                 peer.look(now)
         for peer in self.peers.values():
-            self.worst = max(self.worst, time.monotonic() - peer.asked) if peer.timed else 0.0
+            # An answer that has not come yet is late, too.
+            if peer.timed:
+                self.worst = max(self.worst, time.monotonic() - peer.asked)
         told = {
             "requests": self.requests,
             "seconds": time.monotonic() - self.began,
@@ -182,7 +184,10 @@ class Saturator(Peer):
     """Sends without a pause, and reads its echo."""
 
     def ask(self):
-        self.unsent = self.stream = bytes(random.choices(range(256), k=4093)) * 32
+        self.load.since = time.monotonic()
+        # Prime, so that no power of two of bytes may go missing unnoticed.
+        self.period = random.choices(range(256), k=4093)
+        self.unsent = self.stream = bytes(self.period * 65)
         self.got = 0
         self.push()
 
@@ -192,8 +197,7 @@ class Saturator(Peer):
         self.load.epoll.modify(self.sock, select.EPOLLIN | select.EPOLLOUT)
 
     def received(self, data):
-        begin = self.got % 4093
-        if not data or not (self.stream * 3).startswith(data, begin):
+        if not data or not self.stream.startswith(data, self.got % len(self.period)):
             sys.exit("the answer is no echo")
         self.got += len(data)
         self.load.bytes += len(data)

@@ -50,9 +50,8 @@ def targets(run):
     if not rows:
         return ""
     told = table(["what", "target", "measured", "met"], rows)
-    least = stats.fewest_rounds(run["results"])
-    if least < ENOUGH:
-        told += f"\n\nOf {least} rounds, where it takes {ENOUGH}: a hint, no finding."
+    if stats.fewest_rounds(run["results"]) < ENOUGH:
+        told += f"\n\nFewer than {ENOUGH} rounds were run: this is a hint, no finding."
     return "## Targets\n\n" + told
 
 
@@ -67,14 +66,15 @@ def _wording(target):
 
 def method(run):
     options = run["options"]
-    load = "a C program" if run["load_in_c"] else "a Python program, as there is no C compiler"
+    load = "a C program" if run["load_in_c"] else "in Python for want of a C compiler"
     lines = [
-        f"`{run['command']}`: {options['rounds']} rounds, in each of which every server is visited "
-        f"once, in another order (seed {options['seed']}). A visit is a new process, "
-        f"{options['warm']:g} s of warm-up and {options['seconds']:g} s of measurement. The "
-        "figures are medians of the rounds, the ratios are of medians.",
-        f"The load is {load} on a core of its own, and it compares every byte of every answer. "
-        "The one for TLS is in Python and the bound there: compare the CPU per request.",
+        f"`{run['command']}`",
+        f"Rounds: {options['rounds']}. In each, every server is visited once, in another order "
+        f"(seed {options['seed']}). A visit is a new process, {options['warm']:g} s of warm-up and "
+        f"{options['seconds']:g} s of measurement. The figures are medians of the rounds, the "
+        "ratios are of medians.",
+        f"The load, {load}, has a core of its own and compares every byte of every answer. For TLS "
+        "it is always in Python, and the bound: compare the CPU per request there.",
         "Server CPU is that of its process and of those it forks. Every server listens with the "
         "same backlog, and forks as many children as there are connections. `±` is half of what "
         "lies between the best and the worst round.",

@@ -15,10 +15,12 @@ def middle(results, suite, case, peer, metric):
 
 
 def spread(results, suite, case, peer, metric):
-    """How far apart the rounds are: (most - least) / median, or None."""
+    """How far apart the rounds are: (most - least) / median, or None if there is but one."""
     rounds = results.get(suite, {}).get(case, {}).get(peer, [])
     values = [figures[metric] for figures in rounds if figures.get(metric) is not None]
-    return (max(values) - min(values)) / median(values) if values and median(values) else None
+    if len(values) < 2 or not median(values):
+        return None
+    return (max(values) - min(values)) / median(values)
 
 
 def ratio(one, other):
