@@ -30,6 +30,7 @@ class Load:
         self.epoll = select.epoll()
         self.peers = {}
         self.since = self.ends = None
+        self.silent = self.connections
         self.count()
 
     def count(self):
@@ -135,9 +136,16 @@ class Peer:
 
     def answered(self):
         self.load.requests += 1
-        self.load.since = self.load.since or time.monotonic()
         self.offset += 1
-        self.ask()
+        if self.load.since is not None:
+            self.ask()
+            return
+        # Those who are in wait for those who are not: a busy server may never accept them.
+        self.load.silent -= 1
+        if not self.load.silent:
+            self.load.since = time.monotonic()
+            for peer in self.load.peers.values():
+                peer.ask()
 
 
 class Visit(Peer):
@@ -206,6 +214,8 @@ class Saturator(Peer):
 class Datagrams(Peer):
     def open(self):
         self.sock = self.load.connect(socket.SOCK_DGRAM)
+        # There is nobody to be let in.
+        self.load.since = self.load.since or time.monotonic()
         self.load.add(self)
         self.ask()
 

@@ -39,8 +39,9 @@ PEERS = {
              ("stdlib", "socketserver", "ThreadingMixIn"), None, ALL, 1000),
         Peer("stdlib-forking", "socketserver, ForkingMixIn",
              ("stdlib", "socketserver", "ForkingMixIn"), None, ALL, 100),
+        # It goes through all of its threads for each new one.
         Peer("stdlib-patched", "socketserver, ThreadingMixIn under monkey.patch_all",
-             ("patched", "socketserver", "ThreadingMixIn"), "gevent", TCP | {"udp"}),
+             ("patched", "socketserver", "ThreadingMixIn"), "gevent", TCP | {"udp"}, 1000),
         Peer("gevent", "gevent StreamServer, DatagramServer", ("gevent",), "gevent",
              TCP | {"udp"}),
         Peer("asyncio-streams", "asyncio, streams", ("asyncio", "asyncio", "streams")),

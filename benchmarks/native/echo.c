@@ -3,7 +3,7 @@
 
 struct peer {
     int fd, sent, got, waits;
-    long offset, answers;
+    long offset;
 };
 
 static void push(struct load *load, int epoll, struct peer *peer)
@@ -63,12 +63,18 @@ int run_echo(struct load *load)
             if (!(events[i].events & ~EPOLLOUT) || !pull(load, peer))
                 continue;
             window.requests++;
-            /* The warm-up begins when everybody has been answered once. */
-            if (!peer->answers++ && !--silent)
-                since = now();
             peer->offset++;
             peer->sent = peer->got = 0;
-            push(load, epoll, peer);
+            if (silent == 0) {
+                push(load, epoll, peer);
+                continue;
+            }
+            /* Those who are in wait for those who are not: a busy server may never accept them. */
+            if (--silent)
+                continue;
+            since = now();
+            for (int each = 0; each < load->connections; each++)
+                push(load, epoll, &peers[each]);
         }
     }
     tell(&window);

@@ -112,7 +112,7 @@ int main(int argc, char **argv)
     /* Whoever started this may be killed, and then nobody ends it. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     /* A server that answers nothing must not hold the run up for ever. */
-    alarm(60 + (int)(load.warm + load.seconds));
+    alarm(90 + (int)(load.warm + load.seconds));
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
         if (!strcmp(argv[1], modes[i].name)) {
             int status = modes[i].run(&load);
