@@ -32,7 +32,7 @@ METRICS = {
     "cpu": Metric("server CPU, µs/request", "{:,.2f}", False),
     "per_cpu": Metric("requests per CPU second", "{:,.0f}", True),
     "load": Metric("load's core, %", "{:.0f}", False),
-    "lost": Metric("lost", "{:.0f}", False),
+    "lost": Metric("sent again", "{:.0f}", False),
     "kib": Metric("KiB per connection", "{:.2f}", False),
     "worst": Metric("worst gap, ms", "{:.2f}", False),
     "throughput": Metric("sender's MB/s", "{:,.0f}", True),

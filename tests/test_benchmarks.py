@@ -345,14 +345,14 @@ def test_answer_that_is_no_echo_ends_the_load(compiler, monkeypatch):
 @pytest.mark.parametrize("variables", [{}, {"CC": ""}], ids=["C", "Python"])
 def test_quick_run_writes_results_and_report(tmp_path, variables):
     """With the load in C, if there is a compiler, and with the one in Python."""
-    args = ["connect", "udp", "--quick", "--seconds", "0.05", "--output", tmp_path]
+    args = ["connect", "fair", "udp", "--quick", "--seconds", "0.05", "--output", tmp_path]
     status, out, errors = command(
         *args, "--only", "greensock", "--only", "asyncio-protocol", **variables
     )
     assert 0 == status, out + errors
     assert out == (tmp_path / "report.md").read_text() + "\n"
     told = json.loads((tmp_path / "results.json").read_text())
-    assert ["connect", "udp"] == list(told["results"])
+    assert ["connect", "fair", "udp"] == list(told["results"])
     for cases in told["results"].values():
         for peers in cases.values():
             assert {"greensock", "asyncio-protocol"} == set(peers)
