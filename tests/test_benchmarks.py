@@ -385,7 +385,8 @@ def test_ended_run_leaves_no_process_behind(tmp_path, number):
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks", *args, "--output", str(tmp_path)],
         cwd=ROOT,
-        env={**environment(), **dict([mark.split("=")])},
+        # Nobody is left to remove what was compiled, if it was killed.
+        env={**environment(), "TMPDIR": str(tmp_path), **dict([mark.split("=")])},
         stderr=subprocess.PIPE,
     )
     with process:
