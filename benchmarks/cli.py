@@ -1,0 +1,152 @@
+"""The command line. What is wrong with it costs one line on standard error and status 2."""
+
+import argparse
+import json
+import math
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+from . import machine, plots, report
+from .building import built
+from .peers import PEERS
+from .processes import cores
+from .progress import progress
+from .rounds import absent, plan, run
+from .suites import SUITES
+
+OUTPUT = Path(__file__).resolve().parent / "results"
+# Warm-up, in parts of the seconds that are measured: caches and allocators settle well within it.
+WARM = 0.25
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"benchmarks: {message}\n")
+
+
+def one_of(table, what):
+    def check(name):
+        if name not in table:
+            raise argparse.ArgumentTypeError(f"{name!r} is no {what}: choose {', '.join(table)}")
+        return name
+
+    return check
+
+
+def positive(kind):
+    def check(text):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not 0 < value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+        return value
+
+    return check
+
+
+def parse(argv=None):
+    parser = Parser(
+        prog="python -m benchmarks",
+        allow_abbrev=False,
+        description="Measure greensock and others in the same run, and write a report.",
+        epilog=f"suites: {', '.join(SUITES)}",
+    )
+    parser.add_argument("suites", metavar="SUITE", nargs="*", type=one_of(SUITES, "suite"),
+                        help="what to measure (default: all)")
+    parser.add_argument("--rounds", metavar="N", type=positive(int), default=None,
+                        help="how often, for a median (default: 5)")
+    parser.add_argument("--seconds", metavar="S", type=positive(float), default=None,
+                        help="how long each measurement takes, after a quarter of that to warm up "
+                        "(default: 2)")
+    parser.add_argument("--only", metavar="PEER", action="append", type=one_of(PEERS, "peer"),
+                        help="measure no other peer; may be repeated")
+    parser.add_argument("--quick", action="store_true",
+                        help="one round of a few short measurements, to see that all works")
+    parser.add_argument("--seed", metavar="N", type=int, default=None,
+                        help="the order of measurements (default: the time)")
+    parser.add_argument("--output", metavar="DIR", type=Path, default=OUTPUT,
+                        help="where results.json, report.md and the plots go "
+                        "(default: benchmarks/results)")
+    options = parser.parse_args(argv)
+    options.suites = list(dict.fromkeys(options.suites)) or list(SUITES)
+    options.rounds = options.rounds or (1 if options.quick else 5)
+    options.seconds = options.seconds or (0.1 if options.quick else 2.0)
+    options.seed = int(time.time()) if options.seed is None else options.seed
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+        writable = os.access(options.output, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        parser.error(f"cannot write to {str(options.output)!r}")
+    return options
+
+
+def as_many_files_as_allowed():
+    """Raise the limit of this process and of all it starts; return it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard if hard != resource.RLIM_INFINITY else math.inf
+
+
+def main(argv=None):
+    """Measure, write the report and print it; return the exit status."""
+    options = parse(argv)
+    # Ended in order, so that no server is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        with built() as tools:
+            told = carry_out(options, tools)
+    except KeyboardInterrupt:
+        print("benchmarks: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    write(told, options.output)
+    return int(bool(told["failures"]) or not told["results"])
+
+
+def carry_out(options, tools):
+    names = options.only or list(PEERS)
+    missing = absent(names, tools.compiler)
+    steps, left_out = plan(
+        options.suites, names, missing, as_many_files_as_allowed(), options.quick
+    )
+    described = machine.describe(tools.compiler)
+    warm = options.seconds * WARM
+    with progress(len(steps) * options.rounds) as step:
+        results, failures = run(
+            steps, options.rounds, tools, warm, options.seconds, step, options.seed
+        )
+    arguments = sys.argv[1:]
+    return {
+        "command": " ".join(["python -m benchmarks", *arguments]),
+        "suites": options.suites,
+        "options": {
+            "rounds": options.rounds,
+            "seconds": options.seconds,
+            "warm": warm,
+            "seed": options.seed,
+            "quick": options.quick,
+        },
+        "machine": described,
+        "one_core": len(set(cores())) == 1,
+        "load_in_c": tools.load_in_c,
+        "results": results,
+        "absent": missing,
+        "left_out": left_out,
+        "failures": failures,
+    }
+
+
+def write(told, folder):
+    (folder / "results.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    drawn = plots.draw(told["results"], folder)
+    text = report.render(told, drawn)
+    (folder / "report.md").write_text(text)
+    print(text)
+    print(f"written to {folder}", file=sys.stderr)

@@ -1,0 +1,123 @@
+"""The load in Python: where there is no C compiler, and for TLS.
+
+Same command line, same output as the one in C: ``native/main.c`` describes it.
+"""
+
+import ctypes
+import json
+import random
+import select
+import signal
+import socket
+import ssl
+import sys
+import time
+
+from .reactions import KINDS
+
+OFFSETS = 1024
+FIRST = 20
+PR_SET_PDEATHSIG = 1
+
+
+class Load:
+    def __init__(self, mode, port, connections, size, warm, seconds):
+        self.mode, self.server = mode, ("127.0.0.1", int(port))
+        self.connections, self.size = int(connections), int(size)
+        self.warm, self.seconds = float(warm), float(seconds)
+        self.pattern = bytes(random.choices(range(33, 127), k=self.size + OFFSETS))
+        self.epoll = select.epoll()
+        self.peers = {}
+        self.since = self.ends = None
+        self.silent = self.connections
+        self.count()
+
+    def count(self):
+        self.began, self.cpu = time.monotonic(), time.process_time()
+        self.requests = self.lost = self.bytes = 0
+        self.worst = 0.0
+
+    def message(self, offset):
+        begin = offset % OFFSETS
+        end = begin + self.size - 1
+        return self.pattern[begin:end] + b"\n"
+
+    def connect(self, kind=socket.SOCK_STREAM):
+        sock = socket.socket(socket.AF_INET, kind)
+        sock.connect(self.server)
+        if kind == socket.SOCK_STREAM:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.mode == "tls":
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            sock = context.wrap_socket(sock)
+        return sock
+
+    def add(self, peer, events=select.EPOLLIN):
+        self.peers[peer.sock.fileno()] = peer
+        self.epoll.register(peer.sock, events)
+
+    def run(self):
+        """Let the peers react until the window has closed, and tell what happened in it."""
+        while True:
+            now = time.monotonic()
+            if self.ends is None and self.since is not None and now >= self.since + self.warm:
+                print("warm", flush=True)
+                self.count()
+                self.ends = self.began + self.seconds
+            if self.ends is not None and now >= self.ends:
+                break
+            for fd, events in self.epoll.poll(0.01):
+                self.peers[fd].react(events)
+            for peer in self.peers.values() if self.mode == "udp" else ():
+                peer.look(now)
+        for peer in self.peers.values():
+            # An answer that has not come yet is late, too.
+            if peer.timed:
+                self.worst = max(self.worst, time.monotonic() - peer.asked)
+        told = {
+            "requests": self.requests,
+            "seconds": time.monotonic() - self.began,
+            "load_cpu": time.process_time() - self.cpu,
+            "worst": self.worst,
+            "lost": self.lost,
+            "bytes": self.bytes,
+        }
+        print(json.dumps(told), flush=True)
+
+
+def hold(load):
+    def visit(number):
+        sock = load.connect()
+        sock.sendall(load.message(number))
+        with sock.makefile("rb") as file:
+            if file.read(load.size) != load.message(number):
+                sys.exit("the answer is no echo")
+        return sock
+
+    for number in range(FIRST):
+        visit(number).close()
+    print("warm", flush=True)
+    if sys.stdin.readline():
+        load.held = [visit(number) for number in range(load.connections)]
+        print("held", flush=True)
+        sys.stdin.readline()
+
+
+def main(mode, *args):
+    # Whoever started this may be killed, and then nobody ends it.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    load = Load(mode, *args)
+    if mode == "hold":
+        hold(load)
+        return
+    kinds = KINDS[mode]
+    for number in range(load.connections):
+        kinds[number % len(kinds)](load, number)
+    load.run()
+    # Connections that end would cost the server time before it is read off.
+    sys.stdin.readline()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

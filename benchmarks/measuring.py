@@ -1,0 +1,87 @@
+"""One measurement: a peer, in a process of its own, does one case."""
+
+import json
+import sys
+import time
+from contextlib import contextmanager
+
+from .building import PYTHON_LOAD
+from .processes import Failed, cores, cpu_seconds, resident, running
+
+# Seconds for what takes a fraction of one, or for 10,000 connections with some sent again.
+PATIENCE = 60
+# Seconds in which a server may put idle connections away.
+SETTLING = 0.5
+
+
+def measure(case, peer, tools, warm, seconds):
+    """The figures, by metric. Failed if it came to nothing."""
+    if case.mode == "shutdown":
+        return _shutdown(case, peer)
+    if case.mode == "hold":
+        return _idle(case, peer, tools)
+    return _load(case, peer, tools, warm, seconds)
+
+
+@contextmanager
+def _server(case, peer, tools):
+    if peer.server is None:
+        command = [*tools.floor, "udp" if case.service == "udp" else "echo"]
+    else:
+        command = [sys.executable, "-m", "benchmarks.servers", peer.name, case.service]
+    with running(command, cores()[0]) as server:
+        yield server, server.line(PATIENCE)
+
+
+@contextmanager
+def _against(port, case, tools, warm, seconds):
+    program = PYTHON_LOAD if case.mode == "tls" else tools.load
+    values = case.connections, case.size, warm, seconds
+    with running([*program, case.mode, port, *map(str, values)], cores()[1]) as load:
+        yield load
+
+
+def _load(case, peer, tools, warm, seconds):
+    with _server(case, peer, tools) as (server, port):
+        with _against(port, case, tools, warm, seconds) as load:
+            load.line(PATIENCE + warm)
+            used = -cpu_seconds(server.pid)
+            told = json.loads(load.line(PATIENCE + seconds))
+            used += cpu_seconds(server.pid)
+    return figures(told, used)
+
+
+def figures(told, used):
+    """What the load has told and the CPU seconds its server used meanwhile, by metric."""
+    requests, took = told["requests"], told["seconds"]
+    # Where gaps are measured, one that never ended is a figure as well.
+    if not requests and not told["worst"]:
+        raise Failed("no request was answered in time")
+    return {
+        "rate": requests / took,
+        "cpu": used / requests * 1e6 if requests else None,
+        "per_cpu": requests / used if used else None,
+        "load": told["load_cpu"] / took * 100,
+        "lost": told["lost"],
+        "worst": told["worst"] * 1000,
+        "throughput": told["bytes"] / took / 1e6,
+    }
+
+
+def _idle(case, peer, tools):
+    with _server(case, peer, tools) as (server, port):
+        with _against(port, case, tools, 0, 0) as load:
+            load.line(PATIENCE)
+            time.sleep(SETTLING)
+            grown = -resident(server.pid)
+            load.send_line()
+            load.line(PATIENCE)
+            time.sleep(SETTLING)
+            grown += resident(server.pid)
+    return {"kib": grown / 1024 / case.connections}
+
+
+def _shutdown(case, peer):
+    with _server(case, peer, None) as (_, took):
+        took = sorted(json.loads(took))
+    return {"latency": took[len(took) // 2] * 1000}

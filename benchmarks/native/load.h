@@ -1,0 +1,58 @@
+/* What the modes of the load have in common. */
+#ifndef LOAD_H
+#define LOAD_H
+
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EVENTS 256
+#define OFFSETS 1024
+#define SCRATCH (1 << 18)
+
+struct load {
+    int port, connections, size;
+    double warm, seconds;
+    struct sockaddr_in server;
+    /* No message equals the one before it, nor that of a neighbour: each begins elsewhere in here. */
+    char *pattern;
+    /* What is sent next, and what came. */
+    char *scratch, *buffer;
+};
+
+struct window {
+    double began, ends, cpu;
+    int open;
+    long requests, lost;
+    double worst, bytes;
+};
+
+int run_echo(struct load *), run_connect(struct load *), run_fair(struct load *);
+int run_udp(struct load *), run_hold(struct load *);
+
+double now(void);
+void die(const char *what);
+int nonblocking(int fd);
+int connected(struct load *, int type);
+void watch(int epoll, int operation, int fd, uint32_t events, void *data);
+char *message(struct load *, long offset);
+void check(struct load *, long offset, int position, const char *data, int length);
+/* Whether to go on; opens the window when the warm-up is over. */
+int goes_on(struct load *, struct window *, double since);
+void tell(struct window *);
+
+#endif

@@ -1,0 +1,126 @@
+/* load MODE PORT CONNECTIONS SIZE WARM SECONDS
+ *
+ * Prints "warm" when the measured window opens, and one JSON object when it has closed. Any answer
+ * that is not the exact echo of its request ends the load with status 1 and a line on stderr. It
+ * keeps its connections until standard input says something or ends. */
+#include "load.h"
+
+double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static double cpu(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+void die(const char *what)
+{
+    if (errno)
+        fprintf(stderr, "%s: %s\n", what, strerror(errno));
+    else
+        fprintf(stderr, "%s\n", what);
+    exit(1);
+}
+
+int nonblocking(int fd)
+{
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
+}
+
+int connected(struct load *load, int type)
+{
+    int one = 1, fd = socket(AF_INET, type, 0);
+    if (fd < 0 || connect(fd, (void *)&load->server, sizeof load->server))
+        die("connect");
+    if (type == SOCK_STREAM)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    return nonblocking(fd);
+}
+
+void watch(int epoll, int operation, int fd, uint32_t events, void *data)
+{
+    struct epoll_event event = {.events = events, .data.ptr = data};
+    if (epoll_ctl(epoll, operation, fd, &event))
+        die("epoll_ctl");
+}
+
+char *message(struct load *load, long offset)
+{
+    memcpy(load->scratch, load->pattern + offset % OFFSETS, load->size);
+    load->scratch[load->size - 1] = '\n';
+    return load->scratch;
+}
+
+void check(struct load *load, long offset, int position, const char *data, int length)
+{
+    int most = load->size - position, body = length == most ? length - 1 : length;
+    errno = 0;
+    if (length > most)
+        die("the server answered more than it was sent");
+    if (memcmp(load->pattern + offset % OFFSETS + position, data, body) ||
+        (body < length && data[body] != '\n'))
+        die("the answer is no echo");
+}
+
+int goes_on(struct load *load, struct window *window, double since)
+{
+    double time = now();
+    if (!window->open && time >= since + load->warm) {
+        puts("warm");
+        fflush(stdout);
+        *window = (struct window){.open = 1, .cpu = cpu(), .began = now()};
+        window->ends = window->began + load->seconds;
+    }
+    return !window->open || time < window->ends;
+}
+
+void tell(struct window *window)
+{
+    printf("{\"requests\": %ld, \"seconds\": %.6f, \"load_cpu\": %.6f, \"worst\": %.6f, "
+           "\"lost\": %ld, \"bytes\": %.0f}\n",
+           window->requests, now() - window->began, cpu() - window->cpu, window->worst,
+           window->lost, window->bytes);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct { const char *name; int (*run)(struct load *); } modes[] = {
+        {"echo", run_echo}, {"connect", run_connect}, {"fair", run_fair},
+        {"udp", run_udp}, {"hold", run_hold},
+    };
+    if (argc != 7) {
+        fprintf(stderr, "usage: load MODE PORT CONNECTIONS SIZE WARM SECONDS\n");
+        return 2;
+    }
+    struct load load = {.port = atoi(argv[2]), .connections = atoi(argv[3]),
+                        .size = atoi(argv[4]), .warm = atof(argv[5]), .seconds = atof(argv[6])};
+    load.server.sin_family = AF_INET;
+    load.server.sin_port = htons(load.port);
+    load.server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    load.pattern = malloc(load.size + OFFSETS);
+    load.scratch = malloc(load.size);
+    load.buffer = malloc(SCRATCH);
+    for (int i = 0; i < load.size + OFFSETS; i++)
+        load.pattern[i] = 33 + rand() % 94;
+    /* Whoever started this may be killed, and then nobody ends it. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* A server that answers nothing must not hold the run up for ever. */
+    alarm(90 + (int)(load.warm + load.seconds));
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+        if (!strcmp(argv[1], modes[i].name)) {
+            int status = modes[i].run(&load);
+            /* Connections that end would cost the server time before it is read off. */
+            fflush(stdout);
+            getchar();
+            return status;
+        }
+    fprintf(stderr, "load: no mode %s\n", argv[1]);
+    return 2;
+}

@@ -1,0 +1,70 @@
+"""Who is measured."""
+
+import importlib.util
+from dataclasses import dataclass
+
+TCP = frozenset(["echo", "lines", "timeout", "tls"])
+ALL = TCP | {"udp", "shutdown"}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server: ``server`` is how ``benchmarks.servers`` makes it, None for the one in C.
+
+    ``needs``: the module it cannot be without. ``services``: what it can do. ``most``: the
+    connections at a time up to which it is measured, None for any number.
+    """
+
+    name: str
+    title: str
+    server: tuple | None
+    needs: str | None = None
+    services: frozenset = TCP
+    most: int | None = None
+
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer("greensock", "greensock, GreenletMixIn", ("greensock", "greensock", "GreenletMixIn"),
+             "greensock", ALL),
+        Peer("greensock-threading", "greensock, ThreadingMixIn",
+             ("greensock", "greensock", "ThreadingMixIn"), "greensock", ALL, 1000),
+        Peer("greensock-forking", "greensock, ForkingMixIn",
+             ("greensock", "greensock", "ForkingMixIn"), "greensock", ALL, 100),
+        Peer("greensock-parked", "greensock, parked handler",
+             ("greensock", "greensock", "GreenletMixIn", "parked"), "greensock",
+             frozenset(["echo"])),
+        Peer("stdlib-threading", "socketserver, ThreadingMixIn",
+             ("stdlib", "socketserver", "ThreadingMixIn"), None, ALL, 1000),
+        Peer("stdlib-forking", "socketserver, ForkingMixIn",
+             ("stdlib", "socketserver", "ForkingMixIn"), None, ALL, 100),
+        # It goes through all of its threads for each new one.
+        Peer("stdlib-patched", "socketserver, ThreadingMixIn under monkey.patch_all",
+             ("patched", "socketserver", "ThreadingMixIn"), "gevent", TCP | {"udp"}, 1000),
+        Peer("gevent", "gevent StreamServer, DatagramServer", ("gevent",), "gevent",
+             TCP | {"udp"}),
+        Peer("asyncio-streams", "asyncio, streams", ("asyncio", "asyncio", "streams")),
+        Peer("asyncio-protocol", "asyncio, protocol", ("asyncio", "asyncio", "protocol"), None,
+             TCP | {"udp"}),
+        Peer("uvloop-streams", "uvloop, streams", ("asyncio", "uvloop", "streams"), "uvloop"),
+        Peer("uvloop-protocol", "uvloop, protocol", ("asyncio", "uvloop", "protocol"), "uvloop",
+             TCP | {"udp"}),
+        Peer("c-epoll", "an epoll loop in C, the floor", None, None,
+             frozenset(["echo", "lines", "udp"])),
+    )
+}
+
+
+def why_absent(peer, compiler):
+    """Why a peer cannot be measured on this machine, or None."""
+    if peer.server is None and compiler is None:
+        return "no C compiler"
+    if peer.needs and importlib.util.find_spec(peer.needs) is None:
+        return f"{peer.needs} is not installed"
+    if peer.name == "greensock-parked":
+        from greensock import BaseRequestHandler
+
+        if not hasattr(BaseRequestHandler, "parked"):
+            return "this greensock has no parked handlers"
+    return None

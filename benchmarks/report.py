@@ -1,0 +1,132 @@
+"""The report, in Markdown."""
+
+from . import stats
+from .peers import PEERS
+from .suites import METRICS, SUITES
+from .targets import TARGETS
+
+ENOUGH = 5  # rounds
+BOUND = 90  # percent of the load's core from which on the load may be what is measured
+
+
+def render(run, plots=()):
+    """``run``: what ``cli`` writes as JSON. ``plots``: the suites there is a picture of."""
+    parts = [
+        "# Benchmarks of greensock",
+        targets(run),
+        "## Machine\n\n" + table(["", ""], run["machine"].items()),
+        method(run),
+        *(suite(name, run["results"], name in plots) for name in run["results"]),
+        listing("Absent peers", [f"{name}: {why}" for name, why in run["absent"].items()]),
+        listing("Left out", run["left_out"]),
+        listing("Failed", run["failures"]),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def listing(title, lines):
+    return f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
+
+
+def targets(run):
+    rows = []
+    for target in TARGETS:
+        if target.suite not in run["suites"]:
+            continue
+        value, met = target.measured(run["results"]), target.is_met(run["results"])
+        unit = "×" if target.other else ""
+        sign, bound = ("≥", target.at_least) if target.at_most is None else ("≤", target.at_most)
+        rows.append([
+            _wording(target),
+            f"{sign} {bound:g}{unit}",
+            "not measured" if value is None else f"{value:.2f}{unit}",
+            {True: "yes", False: "**no**", None: "–"}[met],
+        ])
+    if not rows:
+        return ""
+    told = table(["what", "target", "measured", "met"], rows)
+    if stats.fewest_rounds(run["results"]) < ENOUGH:
+        told += f"\n\nFewer than {ENOUGH} rounds were run: this is a hint, no finding."
+    return "## Targets\n\n" + told
+
+
+def _wording(target):
+    words = f"{target.suite}, {target.case}, {target.peer}: {METRICS[target.metric].title}"
+    if target.other is None:
+        return words
+    if target.other == target.peer:
+        return f"{words} ÷ its own, {target.other_case}"
+    return f"{words} ÷ {target.other}'s"
+
+
+def method(run):
+    options = run["options"]
+    load = "a C program" if run["load_in_c"] else "in Python for want of a C compiler"
+    lines = [
+        f"`{run['command']}`",
+        f"Rounds: {options['rounds']}. In each, every server is visited once, in another order "
+        f"(seed {options['seed']}). A visit is a new process, {options['warm']:g} s of warm-up and "
+        f"{options['seconds']:g} s of measurement. The figures are medians of the rounds, the "
+        "ratios are of medians.",
+        f"The load, {load}, has a core of its own and compares every byte of every answer. For TLS "
+        "it is always in Python, and the bound: compare the CPU per request there.",
+        "Server CPU is that of its process and of those it forks. Every server listens with the "
+        "same backlog, and forks as many children as there are connections. `±` is half of what "
+        "lies between the best and the worst round.",
+    ]
+    if run["one_core"]:
+        lines.append("**This machine has one core for both: the rates say little.**")
+    return "## Method\n\n" + "\n\n".join(lines)
+
+
+def suite(name, results, has_plot):
+    """A table per case: every peer's figures, and the ratio to it."""
+    described = SUITES[name]
+    parts = [f"## {name}: {described.title}"]
+    if has_plot:
+        parts.append(f"![{name}]({name}.svg)")
+    head = ["", *(METRICS[metric].title for metric in described.metrics)]
+    head[2:2] = ["±", "greensock ÷ it"]
+    bound = False
+    for case, peers in results[name].items():
+        rows = []
+        for peer in sorted(peers, key=list(PEERS).index):
+            values = [stats.middle(results, name, case, peer, m) for m in described.metrics]
+            mark = _is_bound(results, name, case, peer)
+            bound |= bool(mark)
+            cells = [written(m, v) for m, v in zip(described.metrics, values)]
+            apart = stats.spread(results, name, case, peer, described.metrics[0])
+            cells[1:1] = ["–" if apart is None else f"{apart * 50:.0f} %",
+                          compared(described, results, name, case, peer)]
+            rows.append([PEERS[peer].title + mark, *cells])
+        parts.append(f"**{case}**\n\n{table(head, rows)}")
+    if bound:
+        parts.append(f"\\* The load used {BOUND} % of its core or more: it may be the bound.")
+    return "\n\n".join(parts)
+
+
+def _is_bound(results, name, case, peer):
+    used = stats.middle(results, name, case, peer, "load")
+    return "\\*" if "load" in SUITES[name].metrics and used and used >= BOUND else ""
+
+
+def compared(described, results, name, case, peer):
+    """greensock's figure, by the peer's; empty for greensock itself."""
+    own = described.counterparts.get(peer, "greensock")
+    if own == peer or peer in described.counterparts.values():
+        return ""
+    metric = described.metrics[0]
+    value = stats.ratio(
+        stats.middle(results, name, case, own, metric),
+        stats.middle(results, name, case, peer, metric),
+    )
+    return "–" if value is None else f"{value:.2f}×"
+
+
+def written(metric, value):
+    return "–" if value is None else METRICS[metric].form.format(value)

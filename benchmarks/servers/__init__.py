@@ -1,0 +1,26 @@
+"""The servers that are measured: ``python -m benchmarks.servers PEER SERVICE``.
+
+A service is what a suite asks for: ``echo``, ``lines``, ``timeout``, ``tls``, ``udp`` or
+``shutdown``. Each server prints the port it listens on, and serves until it is killed.
+"""
+
+import ssl
+from pathlib import Path
+
+LOCAL = ("127.0.0.1", 0)
+CHUNK = 65536
+TIMEOUT = 30  # seconds, which nobody reaches
+
+# The same for all: with the five of socketserver it would be retransmissions that are measured.
+BACKLOG = 4096
+
+
+def announce(port):
+    print(port, flush=True)
+
+
+def tls_context(library=ssl):
+    """The ``library``'s, with a certificate that is good for nothing but this."""
+    context = library.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(__file__).resolve().parent.parent / "localhost.pem")
+    return context

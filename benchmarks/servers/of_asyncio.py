@@ -1,0 +1,92 @@
+"""asyncio, and uvloop in its place: streams, and a protocol."""
+
+import asyncio
+import importlib
+
+from . import BACKLOG, CHUNK, LOCAL, TIMEOUT, announce, tls_context
+
+
+async def echo(reader, writer):
+    while data := await reader.read(CHUNK):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+async def with_timeout(reader, writer):
+    while data := await asyncio.wait_for(reader.read(CHUNK), TIMEOUT):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+async def lines(reader, writer):
+    while line := await reader.readline():
+        writer.write(line)
+        await writer.drain()
+    writer.close()
+
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.transport.write(data)
+
+
+class Timeout(Echo):
+    def connection_made(self, transport):
+        super().connection_made(transport)
+        self.set_timer()
+
+    def set_timer(self):
+        self.timer = asyncio.get_running_loop().call_later(TIMEOUT, self.transport.abort)
+
+    def data_received(self, data):
+        self.timer.cancel()
+        self.transport.write(data)
+        self.set_timer()
+
+    def connection_lost(self, error):
+        self.timer.cancel()
+
+
+class Lines(Echo):
+    rest = b""
+
+    def data_received(self, data):
+        *whole, self.rest = (self.rest + data).split(b"\n")
+        for line in whole:
+            self.transport.write(line + b"\n")
+
+
+class Datagrams(asyncio.DatagramProtocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, address):
+        self.transport.sendto(data, address)
+
+
+async def main(service, style):
+    loop = asyncio.get_running_loop()
+    if service == "udp":
+        transport, _ = await loop.create_datagram_endpoint(Datagrams, LOCAL)
+        announce(transport.get_extra_info("sockname")[1])
+        await loop.create_future()
+    options = {"backlog": BACKLOG}
+    if service == "tls":
+        options["ssl"] = tls_context()
+    if style == "streams":
+        handler = {"timeout": with_timeout, "lines": lines}.get(service, echo)
+        server = await asyncio.start_server(handler, *LOCAL, **options)
+    else:
+        protocol = {"timeout": Timeout, "lines": Lines}.get(service, Echo)
+        server = await loop.create_server(protocol, *LOCAL, **options)
+    announce(server.sockets[0].getsockname()[1])
+    await server.serve_forever()
+
+
+def serve(service, library, style):
+    importlib.import_module(library).run(main(service, style))

@@ -1,0 +1,57 @@
+"""What greensock is to reach."""
+
+from dataclasses import dataclass
+
+from . import stats
+
+
+@dataclass(frozen=True)
+class Target:
+    """``peer`` in ``case``, compared with ``other`` in ``other_case``, or by itself if None."""
+
+    suite: str
+    case: str
+    metric: str
+    at_least: float | None = None
+    at_most: float | None = None
+    other: str | None = None
+    other_case: str | None = None
+    peer: str = "greensock"
+
+    def measured(self, results):
+        """The figure or the ratio; None if something it takes was not measured."""
+        own = stats.middle(results, self.suite, self.case, self.peer, self.metric)
+        if self.other is None:
+            return own
+        case = self.other_case or self.case
+        return stats.ratio(own, stats.middle(results, self.suite, case, self.other, self.metric))
+
+    def is_met(self, results):
+        value = self.measured(results)
+        if value is None:
+            return None
+        return value >= self.at_least if self.at_most is None else value <= self.at_most
+
+
+_HUNDRED = "64 B × 100"
+
+TARGETS = (
+    Target("echo", _HUNDRED, "rate", 1.6, other="gevent"),
+    Target("echo", _HUNDRED, "rate", 1.15, other="uvloop-streams"),
+    Target("echo", _HUNDRED, "rate", 0.90, other="uvloop-protocol"),
+    Target("echo", _HUNDRED, "rate", 0.80, other="c-epoll"),
+    Target("lines", _HUNDRED, "rate", 1.8, other="stdlib-patched"),
+    Target("lines", _HUNDRED, "rate", 1.05, other="uvloop-streams"),
+    Target("echo", "64 B × 10,000", "rate", 0.8, other="greensock", other_case=_HUNDRED),
+    Target("connect", "32 at a time", "cpu", at_most=0.75, other="gevent"),
+    Target("idle", "recv and sendall", "kib", at_most=8.5),
+    Target("idle", "rfile and wfile", "kib", at_most=10),
+    Target("idle", "recv and sendall", "kib", at_most=2.5, peer="greensock-parked"),
+    Target("timeout", "with", "rate", 0.95, other="greensock", other_case="without"),
+    Target("udp", _HUNDRED, "per_cpu", 3, other="gevent"),
+    Target("fair", "64 B", "worst", at_most=10),
+    Target("models", "32 at a time", "rate", 1.0, other="stdlib-threading",
+           peer="greensock-threading"),
+    Target("models", "32 at a time", "rate", 1.0, other="stdlib-forking",
+           peer="greensock-forking"),
+)
