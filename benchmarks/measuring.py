@@ -61,6 +61,7 @@ def figures(told, used):
         "rate": requests / took,
         "cpu": used / requests * 1e6 if requests else None,
         "per_cpu": requests / used if used else None,
+        "server": used / took * 100,
         "load": told["load_cpu"] / took * 100,
         "lost": told["lost"],
         "worst": told["worst"] * 1000,

@@ -77,7 +77,8 @@ def method(run):
         "it is always in Python, and the bound: compare the CPU per request there.",
         "Server CPU is that of its process and of those it forks. Every server listens with the "
         "same backlog, and forks as many children as there are connections. `±` is half of what "
-        "lies between the best and the worst round.",
+        "lies between the best and the worst round. Where many connections kept neither core busy, "
+        "something else ran: the rate says little then, and the CPU per request more.",
     ]
     if run["one_core"]:
         lines.append("**This machine has one core for both: the rates say little.**")

@@ -12,6 +12,8 @@ from .suites import SUITES
 # What a server or a load opens besides its connections.
 DESCRIPTORS = 100
 QUICK_HOLD = 200
+# Each is in the buffers of two sockets, there and back.
+BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ def absent(names, compiler):
 
 def plan(suites, names, missing, descriptors, quick=False):
     """The steps of one round, and what of it is left out, as lines that say why."""
-    steps, left_out = [], []
+    steps, left_out = [], {}
     for suite in suites:
         for case in SUITES[suite].cases:
             if quick and not case.quick:
@@ -42,8 +44,12 @@ def plan(suites, names, missing, descriptors, quick=False):
                 if reason is None:
                     steps.append(Step(suite, fitted, name))
                 elif reason:
-                    left_out.append(f"{suite}, {case.label}, {name}: {reason}")
-    return steps, left_out
+                    left_out.setdefault((suite, case.label, reason), []).append(name)
+    lines = [
+        f"{suite}, {label}, {', '.join(who)}: {reason}"
+        for (suite, label, reason), who in left_out.items()
+    ]
+    return steps, lines
 
 
 def _fitted(case, peer, quick):
@@ -60,6 +66,8 @@ def _why_not(case, peer, descriptors):
         return ""
     if peer.most is not None and case.connections > peer.most:
         return f"a worker each is no choice for more than {peer.most:,}"
+    if case.connections * case.size > BYTES:
+        return "the messages alone are more than the kernel gives to sockets"
     if case.connections + DESCRIPTORS > descriptors:
         return f"the limit is {descriptors:,} open files per process"
     return None
@@ -85,6 +93,15 @@ def run(steps, rounds, tools, warm, seconds, progress, seed):
                     failures[step] = str(error)
                 else:
                     stats.add(results, suite, step.case.label, step.peer, found)
+    # In the order of the suites, whatever came first.
+    results = {
+        suite: {
+            case.label: cases[case.label]
+            for case in SUITES[suite].cases
+            if case.label in cases
+        }
+        for suite, cases in results.items()
+    }
     told = [
         f"{step.suite}, {step.case.label}, {step.peer}: {error}"
         for step, error in failures.items()

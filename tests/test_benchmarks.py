@@ -144,6 +144,15 @@ def test_what_does_not_fit_is_left_out_and_named():
     assert "echo, 64 B × 1,000, stdlib-forking: a worker each is no choice for more" in text
 
 
+def test_more_bytes_than_sockets_hold_are_left_out():
+    """In a line for all peers together."""
+    names = ["greensock", "gevent"]
+    assert [
+        "echo, 64 KiB × 10,000, greensock, gevent: "
+        "the messages alone are more than the kernel gives to sockets"
+    ] == rounds.plan(["echo"], names, {}, 20_000)[1]
+
+
 def test_absent_peer_has_a_reason_and_no_steps():
     """The floor takes a compiler."""
     missing = rounds.absent(["greensock", "c-epoll"], None)
@@ -251,7 +260,7 @@ def test_report_holds_targets_machine_and_ratios():
     assert "| echo, 64 B × 100, greensock: requests/s ÷ gevent's | ≥ 1.6× | 2.00× | yes |" in text
     assert "≥ 1.15× | not measured | – |" in text
     assert "| Processor | Z80 |" in text
-    assert "| gevent StreamServer, DatagramServer | 1,600 | 0 % | 2.00× | – | 20 |" in text
+    assert "| gevent StreamServer, DatagramServer | 1,600 | 0 % | 2.00× | – | – | 20 |" in text
     assert "hint" not in text
     for part in text.split("\n\n"):
         if part.startswith("|"):
