@@ -8,6 +8,8 @@ from typing import Any
 from zope.interface import implementer
 
 from .interfaces import IDatagramRequestHandler, IGreenRequestHandler, IStreamRequestHandler
+from .net.files import SocketWriter
+from .net.sockets import CooperativeSocket
 from .toolbox import between_threads
 
 
@@ -21,14 +23,18 @@ class BaseRequestHandler(socketserver.BaseRequestHandler):
     parked: bool = False
 
     def __init__(self, request: Any, client_address: Any, server: Any) -> None:
-        if not self.parked or isinstance(request, tuple):  # a datagram is all there will be
-            super().__init__(request, client_address, server)
-            return
+        # Not the standard library's, because each waiting connection would hold one more frame.
         self.request = request
         self.client_address = client_address
         self.server = server
         self.setup()
-        self._gs_go_on()
+        if self.parked and not isinstance(request, tuple):  # a datagram is all there will be
+            self._gs_go_on()
+            return
+        try:
+            self.handle()
+        finally:
+            self.finish()
 
     def _gs_go_on(self, error: BaseException | None = None) -> None:
         """Handle what there is; then rest, or finish."""
@@ -65,6 +71,12 @@ class StreamRequestHandler(BaseRequestHandler, socketserver.StreamRequestHandler
 
     See IStreamRequestHandler.
     """
+
+    def setup(self) -> None:
+        """Open ``rfile`` and ``wfile``."""
+        super().setup()
+        if self.wbufsize == 0 and isinstance(self.connection, CooperativeSocket):
+            self.wfile = SocketWriter(self.connection)
 
     def _gs_await_input(self) -> bool:
         rfile = self._gs_buffered()

@@ -19,6 +19,15 @@ class BaseServer(Serving, socketserver.BaseServer):
     A subclass brings ``fileno`` and ``get_request``: something to wait for, and to take.
     """
 
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Handle one request: call RequestHandlerClass."""
+        factory = self.RequestHandlerClass
+        if self._gs_is_plain_class:
+            # What calling the class does, without the stack that it takes a greenlet up to 3.12.
+            factory.__new__(factory).__init__(request, client_address, self)
+        else:
+            factory(request, client_address, self)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report what a handler raised; called inside the active ``except``.
 

@@ -46,6 +46,7 @@ class Serving(_Served):
     _gs_loop: Loop | None = None
     _gs_was_served = False
     _gs_stop_on_start = False
+    _gs_is_plain_class = False
     _gs_view: handover.View | None = None
     _gs_requests_per_turn = 1
     _gs_connection_kind: type = CooperativeSocket
@@ -62,7 +63,11 @@ class Serving(_Served):
 
     @RequestHandlerClass.setter
     def RequestHandlerClass(self, handler: Any) -> None:
-        self._gs_factory = as_factory(handler)
+        self._gs_factory = factory = as_factory(handler)
+        self._gs_is_plain_class = (
+            getattr(type(factory), "__call__", None) is type.__call__
+            and factory.__new__ is object.__new__
+        )
 
     def serve_forever(self, poll_interval=0.5):
         """Handle requests until ``shutdown()``; see IGreenServer.

@@ -25,8 +25,11 @@ def handlers(library):
             self.request.settimeout(TIMEOUT)
             super().handle()
 
-    class Parked(Echo):
+    class Parked(library.BaseRequestHandler):
         parked = True
+
+        def handle(self):
+            self.request.sendall(self.request.recv(CHUNK))
 
     class Lines(library.StreamRequestHandler):
         def handle(self):

@@ -158,11 +158,8 @@ class ModelMixIn(Serving):
         if self._gs_finishes_elsewhere:
             super().process_request_thread(request, client_address)  # type: ignore[misc]
             return
-        self._gs_see_through(self.finish_request, request, client_address)
-
-    def _gs_see_through(self, finish, request, client_address):
         try:
-            finish(request, client_address)
+            self.finish_request(request, client_address)
         except Exception:
             self.handle_error(request, client_address)
         finally:

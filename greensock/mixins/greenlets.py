@@ -97,9 +97,7 @@ class GreenletMixIn(ModelMixIn):
         rests = False
         try:
             if job.handler is not None:
-                self._gs_see_through(
-                    lambda *_: job.handler._gs_go_on(job.error), job.request, job.client_address
-                )
+                self._gs_go_on(job)
             # What arrives as a datagram needs nothing more.
             elif type(job.request) is tuple or self._gs_enter(job):
                 self.process_request_thread(job.request, job.client_address)
@@ -115,6 +113,15 @@ class GreenletMixIn(ModelMixIn):
         finally:
             if not rests:
                 self._gs_leave_crew(job)
+
+    def _gs_go_on(self, job):
+        try:
+            job.handler._gs_go_on(job.error)
+        except Exception:
+            self.handle_error(job.request, job.client_address)
+        finally:
+            if not self._gs_rests(job.request):
+                self.shutdown_request(job.request)
 
     def _gs_park(self, handler):
         """Let a handler's connection rest until there is something to read; whether it can."""
