@@ -5,6 +5,7 @@ hub can watch and any thread can poll. Children are waited for by pid, so that n
 child loses its exit status.
 """
 
+import _signal  # type: ignore[import-not-found]  # its enums cost more than the calls
 import os
 import select
 import signal
@@ -26,6 +27,8 @@ def _can_open_pidfds():
 
 
 _HAS_PIDFD = _can_open_pidfds()
+
+_ALL_SIGNALS = [int(number) for number in signal.valid_signals()]
 
 
 class Child:
@@ -113,7 +116,7 @@ def fork_child(body):
     ours, theirs = _make_sentinel()
     # No signal may arrive before the child has made its own arrangements: the loop's C handler
     # would report it through a descriptor that is still shared.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _ALL_SIGNALS)
     try:
         pid = native.fork()
     except BaseException:
@@ -156,7 +159,7 @@ def _open_pidfd(pid):
 
 
 def _unblock(mask):
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
 
 def _live(body, mask):
