@@ -1,6 +1,9 @@
 from tests import world  # first, because it may monkey-patch
 
+import gevent
 import pytest
+
+from greensock.net.signals import hear_signals
 
 WORLD = "patched" if world.PATCHED else "plain"
 
@@ -13,3 +16,9 @@ def pytest_report_header() -> str:
 def patched() -> bool:
     """Whether the tests run in a monkey-patched process."""
     return world.PATCHED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def main_hub() -> None:
+    """Its descriptors are there before any test counts some."""
+    hear_signals(gevent.get_hub())
