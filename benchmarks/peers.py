@@ -35,6 +35,9 @@ PEERS = {
         Peer("greensock-parked", "greensock, parked handler",
              ("greensock", "greensock", "GreenletMixIn", "parked"), "greensock",
              frozenset(["echo"])),
+        Peer("greensock-reusing", "greensock, reuse_greenlets",
+             ("greensock", "greensock", "GreenletMixIn", "reusing"), "greensock",
+             frozenset(["echo"])),
         Peer("stdlib-threading", "socketserver, ThreadingMixIn",
              ("stdlib", "socketserver", "ThreadingMixIn"), None, ALL, 1000),
         Peer("stdlib-forking", "socketserver, ForkingMixIn",
@@ -62,9 +65,4 @@ def why_absent(peer, compiler):
         return "no C compiler"
     if peer.needs and importlib.util.find_spec(peer.needs) is None:
         return f"{peer.needs} is not installed"
-    if peer.name == "greensock-parked":
-        from greensock import BaseRequestHandler
-
-        if not hasattr(BaseRequestHandler, "parked"):
-            return "this greensock has no parked handlers"
     return None

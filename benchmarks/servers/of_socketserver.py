@@ -47,6 +47,7 @@ def handlers(library):
         "shutdown": Echo,
         "timeout": Timeout,
         "parked": Parked,
+        "reusing": Echo,
         "lines": Lines,
         "udp": Datagram,
     }
@@ -60,6 +61,7 @@ def serve(service, library, model, variant=None):
         bases.insert(0, getattr(library, model))
     # Neither a queue that overflows nor a limit on children is what the suites measure.
     attributes = {"request_queue_size": BACKLOG, "max_children": 1000}
+    attributes["reuse_greenlets"] = variant == "reusing"
     server_class = type("Server", tuple(bases), attributes)
     handler = handlers(library)[variant or service]
     if service == "shutdown":

@@ -189,7 +189,12 @@ class Channel:
 
     def wait(self, error=None):
         """Return when there is something to read; raise ``error`` (TimeoutError) if it is late."""
-        self.rest(getcurrent(), error)
+        # What rest() does, without the call.
+        if self._waiting is not None or not self._watching or self.timeout is not None:
+            self.rest(getcurrent(), error)
+        else:
+            self._ends = None
+            self._waiting = getcurrent()
         try:
             answer = self._switch()
         except BaseException:
