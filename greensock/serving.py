@@ -65,7 +65,8 @@ class Serving(_Served):
     def RequestHandlerClass(self, handler: Any) -> None:
         self._gs_factory = factory = as_factory(handler)
         self._gs_is_plain_class = (
-            getattr(type(factory), "__call__", None) is type.__call__
+            isinstance(factory, type)
+            and type(factory).__call__ is type.__call__
             and factory.__new__ is object.__new__
         )
 
