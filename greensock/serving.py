@@ -63,7 +63,8 @@ class Serving(_Served):
 
     @RequestHandlerClass.setter
     def RequestHandlerClass(self, handler: Any) -> None:
-        self._gs_factory = factory = as_factory(handler)
+        factory: Any = as_factory(handler)
+        self._gs_factory = factory
         self._gs_is_plain_class = (
             isinstance(factory, type)
             and type(factory).__call__ is type.__call__
