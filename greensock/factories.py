@@ -2,6 +2,7 @@
 
 import inspect
 from functools import update_wrapper
+from inspect import getattr_static
 
 from zope.interface import implementer
 
@@ -87,3 +88,12 @@ class _SocketFunction:
 
     def __repr__(self):
         return f"<handler {self._function!r}>"
+
+
+def is_plain_class(factory):
+    """Whether calling it does nothing but make an object and call its ``__init__``."""
+    return (
+        isinstance(factory, type)
+        and getattr_static(type(factory), "__call__") is getattr_static(type, "__call__")
+        and getattr_static(factory, "__new__") is getattr_static(object, "__new__")
+    )

@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from . import events
 from .errors import AlreadyServing
-from .factories import as_factory, check_callable
+from .factories import as_factory, check_callable, is_plain_class
 from .interfaces import IGreenServer
 from .loop import Loop
 from .net import handover, native
@@ -63,13 +63,8 @@ class Serving(_Served):
 
     @RequestHandlerClass.setter
     def RequestHandlerClass(self, handler: Any) -> None:
-        factory: Any = as_factory(handler)
-        self._gs_factory = factory
-        self._gs_is_plain_class = (
-            isinstance(factory, type)
-            and type(factory).__call__ is type.__call__
-            and factory.__new__ is object.__new__
-        )
+        self._gs_factory = as_factory(handler)
+        self._gs_is_plain_class = is_plain_class(self._gs_factory)
 
     def serve_forever(self, poll_interval=0.5):
         """Handle requests until ``shutdown()``; see IGreenServer.
