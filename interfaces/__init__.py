@@ -31,7 +31,7 @@ from .handlers import (
     IRequestHandlerFactory,
     IStreamRequestHandler,
 )
-from .models import IConcurrencyModel
+from .models import IConcurrencyModel, IGreenletModel
 from .servers import IDatagramServer, IGreenServer, IServer, ISocketServer, IStreamServer
 from .toolbox import IEvent, ILock, IQueue, ITask, IToolbox
 
@@ -40,6 +40,7 @@ __all__ = [
     "IAcceptPaused",
     "IAcceptResumed",
     "IConcurrencyModel",
+    "IGreenletModel",
     "IConnectionCut",
     "IDatagramRequestHandler",
     "IDatagramServer",

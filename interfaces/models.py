@@ -22,3 +22,18 @@ class IConcurrencyModel(IGreenServer):
 
         The connection belongs to the worker from here on; if this raises, to the caller.
         """
+
+
+class IGreenletModel(IConcurrencyModel):
+    """Greenlets handle the requests, all of them in the thread that serves."""
+
+    reuse_greenlets = Attribute(
+        "Whether a greenlet may handle one connection after another (bool, default False). What a "
+        "handler keeps in a gevent.local or in a context variable ends with its request; a "
+        "gevent.Timeout that it has started and not closed may go off in another."
+    )
+    max_workers = Attribute(
+        "Greenlets that handle datagrams, at most (int, 1 or more; ValueError from serve_forever "
+        "otherwise). While all of them wait, datagrams queue up in the system, which drops what it "
+        "cannot hold and an IDatagramsDropped tells of. They are used again."
+    )

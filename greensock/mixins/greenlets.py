@@ -4,7 +4,7 @@ import gevent
 from gevent.hub import GreenletExit
 from zope.interface import implementer
 
-from ..interfaces import IConcurrencyModel
+from ..interfaces import IGreenletModel
 from ..net.crew import Job
 from ..net.hubs import in_main_thread
 from ..net.sockets import CooperativeSocket
@@ -29,7 +29,7 @@ class _Rest:
         self._server._gs_start(self._job)
 
 
-@implementer(IConcurrencyModel)
+@implementer(IGreenletModel)
 class GreenletMixIn(ModelMixIn):
     """Mix in before a server class to handle each request in a greenlet of its own.
 

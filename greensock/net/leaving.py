@@ -13,8 +13,8 @@ import sys
 from contextlib import contextmanager
 from time import monotonic
 
-from gevent._hub_local import get_hub_if_exists
-from gevent.hub import Hub
+from gevent._hub_local import get_hub_if_exists, set_default_hub_class
+from gevent.hub import MAIN_THREAD_IDENT, Hub
 
 from . import native
 
@@ -52,6 +52,7 @@ def discarding():
 @atexit.register
 def _leave():
     if _threads.keys() - {native.get_ident()}:
+        set_default_hub_class(_LastHub)
         _stop_threads()
         main = get_hub_if_exists()
         if main is not None:
@@ -82,6 +83,16 @@ def _stop_threads():
     ends = monotonic() + PATIENCE
     for stopped in coming:
         stopped.acquire(timeout=max(0.0, ends - monotonic()))
+
+
+class _LastHub(Hub):
+    """A hub made after that. A thread that wants its first one stops before it is made."""
+
+    def __new__(cls, *args, **kwargs):
+        if native.get_ident() in _threads and native.get_ident() != MAIN_THREAD_IDENT:
+            with _door:
+                pass
+        return super().__new__(cls, *args, **kwargs)
 
 
 def _stop(stopped):

@@ -38,9 +38,11 @@ class CooperativeSocket(socket):
         self.sendall = channel.sendall
 
     def __del__(self):
-        channel = getattr(self, "_channel", None)
-        if channel is not None:
-            channel.close()
+        try:
+            channel = _channel_of(self)
+        except AttributeError:
+            return  # its constructor failed
+        channel.close()
 
     def rest(self, who):
         """Let nobody wait: see ``Channel.rest``."""
@@ -102,3 +104,7 @@ class CooperativeSocket(socket):
             self.hub.cancel_waits_close_and_then(
                 channel.watchers, cancel_wait_ex, then, self._sock
             )
+
+
+# Past gevent's __getattr__, which would look for it for ever in a socket that was never made.
+_channel_of = CooperativeSocket._channel.__get__  # type: ignore[attr-defined]
