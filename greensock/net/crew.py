@@ -1,5 +1,6 @@
 """Who is at work for a server: kept exactly, so that closing can wait, and cut in the end."""
 
+import _socket
 import socket
 
 from .handover import raw
@@ -38,7 +39,8 @@ class Job:
         sock = raw(self.request)
         if sock is not None:
             try:
-                sock.shutdown(socket.SHUT_RDWR)
+                # Not an SSLSocket's own, which would take the TLS away from its worker.
+                _socket.socket.shutdown(sock, socket.SHUT_RDWR)
             except OSError:
                 pass  # it has ended on its own
 
