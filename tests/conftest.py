@@ -4,6 +4,7 @@ import gevent
 import pytest
 
 from greensock.net.signals import hear_signals
+from tests.helpers import Mailbox
 
 WORLD = "patched" if world.PATCHED else "plain"
 
@@ -16,6 +17,12 @@ def pytest_report_header() -> str:
 def patched() -> bool:
     """Whether the tests run in a monkey-patched process."""
     return world.PATCHED
+
+
+@pytest.fixture
+def mailbox():
+    with Mailbox() as mailbox:
+        yield mailbox
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,6 @@ from greensock.net import native
 from tests.helpers import (
     LOCAL,
     Call,
-    Mailbox,
     ShoutDatagram,
     ask,
     connect,
@@ -34,12 +33,6 @@ everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
 
 def new_server(model, handler=ShoutDatagram, **attributes):
     return type("Server", (greensock.server_class(model, "udp"),), attributes)(LOCAL, handler)
-
-
-@pytest.fixture
-def mailbox():
-    with Mailbox() as mailbox:
-        yield mailbox
 
 
 @every_model

@@ -19,7 +19,6 @@ from tests import world
 from tests.helpers import (
     LOCAL,
     Crash,
-    Mailbox,
     Pid,
     Shout,
     Slow,
@@ -51,12 +50,6 @@ def new_server(handler, **attributes):
 def hear(server):
     with connect(server) as client:
         return rest(client)
-
-
-@pytest.fixture
-def mailbox():
-    with Mailbox() as mailbox:
-        yield mailbox
 
 
 @pytest.fixture(params=["pidfd", "pipe"])

@@ -21,7 +21,6 @@ from tests.helpers import (
     PATIENCE,
     Call,
     Echo,
-    Mailbox,
     Shout,
     Trap,
     ask,
@@ -34,12 +33,6 @@ from tests.helpers import (
 )
 
 PLACES = ["thread", "greenlet"]
-
-
-@pytest.fixture
-def mailbox():
-    with Mailbox() as mailbox:
-        yield mailbox
 
 
 @pytest.mark.parametrize("where", PLACES)

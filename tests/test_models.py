@@ -12,7 +12,6 @@ from greensock.interfaces import IConnectionCut, IRequestFailed
 from tests.helpers import (
     LOCAL,
     Call,
-    Mailbox,
     Shout,
     Trap,
     ask,
@@ -47,12 +46,6 @@ def raising(error):
             self.wfile.write(line.upper())
 
     return Raising
-
-
-@pytest.fixture
-def mailbox():
-    with Mailbox() as mailbox:
-        yield mailbox
 
 
 # Errors

@@ -12,7 +12,6 @@ from greensock import BaseRequestHandler, StreamRequestHandler
 from greensock.interfaces import IConnectionCut, IRequestFailed
 from tests.helpers import (
     LOCAL,
-    Mailbox,
     connect,
     forks_beside_threads,
     recorded,
@@ -26,12 +25,6 @@ pytestmark = forks_beside_threads
 
 every_model = pytest.mark.parametrize("model", greensock.MODELS)
 everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
-
-
-@pytest.fixture
-def mailbox():
-    with Mailbox() as mailbox:
-        yield mailbox
 
 
 def new_server(handler, model="greenlet", **attributes):

@@ -11,7 +11,6 @@ from tests.helpers import (
     Call,
     Crash,
     Echo,
-    Mailbox,
     Shout,
     ShoutDatagram,
     ask,
@@ -52,12 +51,6 @@ def traced(base, names, mailbox):
         return method
 
     return type(base.__name__, (base,), {n: tracing(n) for n in names if hasattr(base, n)})
-
-
-@pytest.fixture
-def mailbox():
-    with Mailbox() as mailbox:
-        yield mailbox
 
 
 def fails(*args):

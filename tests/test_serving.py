@@ -61,12 +61,6 @@ def new_server(model, handler=Shout, **attributes):
     return type("Server", (greensock.server_class(model),), attributes)(LOCAL, handler)
 
 
-@pytest.fixture
-def mailbox():
-    with Mailbox() as mailbox:
-        yield mailbox
-
-
 # Shutting down
 
 

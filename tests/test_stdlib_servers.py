@@ -24,7 +24,6 @@ from tests.helpers import (
     PATIENCE,
     Call,
     Crash,
-    Mailbox,
     Shout,
     ShoutDatagram,
     Trap,
@@ -119,12 +118,6 @@ def make(model, base, directory=""):
     if base in DATAGRAMS:
         return kind(address, ShoutDatagram), b"hello", b"HELLO"
     return kind(address, Shout), b"hello\n", b"HELLO\n"
-
-
-@pytest.fixture
-def mailbox():
-    with Mailbox() as mailbox:
-        yield mailbox
 
 
 @pytest.mark.parametrize("where", PLACES)

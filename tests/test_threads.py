@@ -20,7 +20,6 @@ from tests import world
 from tests.helpers import (
     LOCAL,
     Call,
-    Mailbox,
     Shout,
     Trap,
     ask,
@@ -48,12 +47,6 @@ class Whoami(greensock.StreamRequestHandler):
 
     def handle(self):
         self.server.mailbox.put(self.server.tell())
-
-
-@pytest.fixture
-def mailbox():
-    with Mailbox() as mailbox:
-        yield mailbox
 
 
 def told(mailbox, tell, base=Server, **attributes):

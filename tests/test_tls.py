@@ -15,7 +15,6 @@ from tests import tls
 from tests.helpers import (
     LOCAL,
     PATIENCE,
-    Mailbox,
     Shout,
     connect,
     forks_beside_threads,
@@ -37,12 +36,6 @@ def secure(model, handler, context=None, **options):
     context = context or tls.server_context()
     server.socket = context.wrap_socket(server.socket, server_side=True, **options)
     return server
-
-
-@pytest.fixture
-def mailbox():
-    with Mailbox() as mailbox:
-        yield mailbox
 
 
 def shout(server):
