@@ -1,9 +1,10 @@
 """Run the tests: ``python -m tests [--coverage | pytest arguments]``.
 
-They run twice, in a plain process and in a monkey-patched one. Without arguments the two runs go
-side by side; with ``--coverage``, which takes twice the time, their joint branch coverage must
-reach the bar set in setup.cfg. With pytest's arguments they go one after the other on the
-terminal, so that ``-k name`` or ``--pdb`` work.
+They run twice, in a plain process and in a monkey-patched one, except those of commands and
+packages, which are the same in both and run apart. Without arguments the runs go side by side; with
+``--coverage``, which takes twice the time, their joint branch coverage must reach the bar set in
+setup.cfg. With pytest's arguments they go one after the other on the terminal, so that ``-k name``
+or ``--pdb`` work.
 """
 
 import os
@@ -17,7 +18,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WORLDS = {"plain": "0", "patched": "1"}
-# Seconds for one world. A test that hangs is stopped by pytest-timeout long before; this is for a
+# The arguments of each run, its world and which tests it has.
+RUNS = {
+    "plain": ("plain", "not worldless"),
+    "patched": ("patched", "not worldless"),
+    "worldless": ("plain", "worldless"),
+}
+# Seconds for one run. A test that hangs is stopped by pytest-timeout long before; this is for a
 # process so stuck that not even that works.
 LIMIT = 900
 
@@ -28,18 +35,19 @@ def environment(world):
     return {**os.environ, "PYTHONPATH": path, "GREENSOCK_TESTS_PATCHED": WORLDS[world]}
 
 
-def pytest(world, *args):
-    # What failed last is noted for each world apart.
-    return ["-m", "pytest", "-p", "tests.world", "-o", f"cache_dir=.pytest_cache/{world}", *args]
+def pytest(run, *args):
+    # What failed last is noted for each run apart.
+    cache = f"cache_dir=.pytest_cache/{run}"
+    return ["-m", "pytest", "-p", "tests.world", "-o", cache, "-m", RUNS[run][1], *args]
 
 
 def run_with(args):
-    """Run both worlds in turn with the caller's pytest arguments; return the exit status."""
+    """Run them in turn with the caller's pytest arguments; return the exit status."""
     statuses = []
-    for world in WORLDS:
-        command = [sys.executable, *pytest(world, *args)]
+    for run, (world, _) in RUNS.items():
+        command = [sys.executable, *pytest(run, *args)]
         statuses.append(subprocess.run(command, cwd=ROOT, env=environment(world)).returncode)
-    # 5 says that one world had nothing to run, such as nothing that failed last.
+    # 5 says that one had nothing to run, such as nothing that failed last.
     return max([status for status in statuses if status != 5] or statuses, key=abs)
 
 
@@ -47,13 +55,13 @@ def coverage(*args):
     return subprocess.run([sys.executable, "-m", "coverage", *args], cwd=ROOT).returncode
 
 
-def start(world, log, measured):
+def start(run, log, measured):
     # Output goes to a file, because a pipe would stay open as long as any process a test left
     # behind. The session of its own makes those easy to end.
     return subprocess.Popen(
-        [sys.executable, *(["-m", "coverage", "run"] if measured else []), *pytest(world, "-q")],
+        [sys.executable, *(["-m", "coverage", "run"] if measured else []), *pytest(run, "-q")],
         cwd=ROOT,
-        env=environment(world),
+        env=environment(RUNS[run][0]),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -80,7 +88,7 @@ def follow(process, log, deadline):
 
 
 def run_all(measured):
-    """Run both worlds side by side; return the exit status.
+    """Run them side by side; return the exit status.
 
     If ``measured``, judge their joint coverage too.
     """
@@ -90,22 +98,22 @@ def run_all(measured):
     failed = False
     summary = []
     with tempfile.TemporaryDirectory() as directory:
-        logs = {world: open(Path(directory, world), "w") for world in WORLDS}
-        processes = {world: start(world, logs[world], measured) for world in WORLDS}
+        logs = {run: open(Path(directory, run), "w") for run in RUNS}
+        processes = {run: start(run, logs[run], measured) for run in RUNS}
         try:
-            for world, process in processes.items():
-                print(f"the tests in a {world} process:", flush=True)
-                status, closing = follow(process, logs[world], deadline)
+            for run, process in processes.items():
+                print(f"the {run} tests:", flush=True)
+                status, closing = follow(process, logs[run], deadline)
                 failed |= status != 0
-                summary.append(f"{world}: {closing}")
+                summary.append(f"{run}: {closing}")
         finally:
-            for world, process in processes.items():
+            for run, process in processes.items():
                 try:
                     os.killpg(process.pid, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
                 process.wait()
-                logs[world].close()
+                logs[run].close()
     if measured:
         failed |= coverage("combine", "-q") != 0
         if coverage("report") != 0:

@@ -7,15 +7,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-from tests import world
-
 ROOT = Path(__file__).resolve().parent.parent
-
-same_in_both_worlds = pytest.mark.skipif(
-    world.PATCHED, reason="the command patches its own process or leaves it alone, in both worlds"
-)
 
 
 def environment(measured):

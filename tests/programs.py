@@ -9,16 +9,11 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from tests import world
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 PATCHING = ["-m", "gevent.monkey"] if world.PATCHED else []
-
-# The command makes its own process, and nobody patches that.
-command_line = pytest.mark.skipif(world.PATCHED, reason="the command is the same in both worlds")
 
 
 def environment():

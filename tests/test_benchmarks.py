@@ -18,11 +18,9 @@ from benchmarks.peers import PEERS
 from benchmarks.processes import Failed, cores, cpu_seconds, resident, running
 from benchmarks.suites import METRICS, SUITES
 from benchmarks.targets import TARGETS, Target
-from tests import world
 from tests.helpers import wait_until
 from tests.programs import ROOT, environment
 
-plain_only = pytest.mark.skipif(world.PATCHED, reason="it is a command, the same in both worlds")
 HUNDRED = "64 B × 100"
 
 
@@ -350,7 +348,7 @@ def test_answer_that_is_no_echo_ends_the_load(compiler, monkeypatch):
         thread.join()
 
 
-@plain_only
+@pytest.mark.worldless
 @pytest.mark.parametrize("variables", [{}, {"CC": ""}], ids=["C", "Python"])
 def test_quick_run_writes_results_and_report(tmp_path, variables):
     """With the load in C, if there is a compiler, and with the one in Python."""
@@ -368,7 +366,7 @@ def test_quick_run_writes_results_and_report(tmp_path, variables):
     assert [] == told["failures"]
 
 
-@plain_only
+@pytest.mark.worldless
 def test_wrong_name_is_one_line_and_status_2():
     assert (2, "", 1) == (lambda s, out, err: (s, out, err.count("\n")))(*command("ecco"))
 
@@ -385,7 +383,7 @@ def marked(mark):
     return found
 
 
-@plain_only
+@pytest.mark.worldless
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_ended_run_leaves_no_process_behind(tmp_path, number):
     """Neither a server, nor its children, nor the load."""

@@ -12,7 +12,7 @@ import pytest
 
 import greensock
 from greensock.cli import main
-from tests.commands import python, same_in_both_worlds
+from tests.commands import python
 
 HANDLERS = '''
 import asyncio, socketserver
@@ -250,7 +250,7 @@ def test_what_a_module_raises_is_shown_with_where(complaint, here, code):
     assert {str(path)} == {line.split('"')[1] for line in rest if line.startswith("  File ")}
 
 
-@same_in_both_worlds
+@pytest.mark.worldless
 def test_the_process_exits_with_status_2(here):
     """Both ways of starting it, with nothing on standard output."""
     code = "import sys; from greensock.cli import main; sys.exit(main())"

@@ -11,9 +11,9 @@ import zipfile
 
 import pytest
 
-from tests.commands import command, ignore_ctrl_c, python, running, same_in_both_worlds
+from tests.commands import command, ignore_ctrl_c, python, running
 
-pytestmark = same_in_both_worlds
+pytestmark = pytest.mark.worldless
 
 # Two requests have to be at work at the same time, or neither gets past the barrier.
 MEETING = """

@@ -8,9 +8,9 @@ import socket
 import pytest
 
 import greensock
-from tests.commands import ignore_ctrl_c, running, same_in_both_worlds
+from tests.commands import ignore_ctrl_c, running
 
-pytestmark = same_in_both_worlds
+pytestmark = pytest.mark.worldless
 
 HANDLERS = '''
 import os, socketserver, threading

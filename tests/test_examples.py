@@ -10,7 +10,7 @@ import pytest
 
 import greensock
 from tests.commands import ROOT, python
-from tests.programs import EXAMPLES, Client, command_line, example, served
+from tests.programs import EXAMPLES, Client, example, served
 
 ACCESS = r'127\.0\.0\.1 .* "GET /.* HTTP/1\.1" 200 -'
 
@@ -79,7 +79,7 @@ def test_echo_is_reached_with_nc(echo):
     assert b"hello\n" == done.stdout
 
 
-@command_line
+@pytest.mark.worldless
 def test_echo_is_served_by_the_command():
     with served("examples.echo:Echo") as address, Client.connect(address) as client:
         client.send(b"one\n")
@@ -117,7 +117,7 @@ def test_legacy_site_is_reached_with_curl(site):
     assert (b"You asked for /hello\n", b"") == (done.stdout, done.stderr)
 
 
-@command_line
+@pytest.mark.worldless
 def test_legacy_handler_is_served_by_the_command():
     with served("examples.legacy_http:Page", log=ACCESS) as address:
         visitor = http.client.HTTPConnection(*address, timeout=30)

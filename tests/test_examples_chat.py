@@ -11,7 +11,7 @@ import pytest
 
 from examples import chat
 from greensock import server_class
-from tests.programs import EXAMPLES, Client, command_line, environment, example, served
+from tests.programs import EXAMPLES, Client, environment, example, served
 
 # How many are in the room at once in the test of a full one.
 CROWD = {"greenlet": 200, "thread": 50}
@@ -257,7 +257,7 @@ def test_bundled_client_says_where_nobody_answers():
     assert done.stderr.startswith(f"{place}: ") and 1 == len(done.stderr.splitlines())
 
 
-@command_line
+@pytest.mark.worldless
 def test_member_is_served_by_the_command():
     with served("examples.chat:Member") as address, Person.connect(address) as ann:
         ann.enter("Ann")

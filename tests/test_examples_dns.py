@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import greensock
 from examples import dns
-from tests.programs import command_line, example, served
+from tests.programs import example, served
 
 RECURSION_DESIRED = 0x0100
 RESPONSE, AUTHORITATIVE = 0x8000, 0x0400
@@ -125,7 +125,7 @@ def test_server_is_asked_with_dig(server):
     assert b"192.0.2.1\n" == done.stdout
 
 
-@command_line
+@pytest.mark.worldless
 def test_handler_is_served_by_the_command():
     with served("examples.dns:Resolver", transport="udp") as address:
         assert 1 == header(ask(address, query(b"chat.example")))[3]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import greensock
-from tests.programs import Client, command_line, example, served
+from tests.programs import Client, example, served
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_unreachable_server_costs_a_line_and_the_connection(model):
                 check_that_it_has_ended(client)
 
 
-@command_line
+@pytest.mark.worldless
 def test_handler_is_served_by_the_command(target, tmp_path):
     """A subclass says where to."""
     host, port = target.getsockname()

@@ -12,7 +12,7 @@ import greensock
 from greensock.net import native
 from greensock.net.hubs import discard_hub
 from greensock.net.waking import Condition
-from tests.commands import python, same_in_both_worlds
+from tests.commands import python
 
 
 class Echo(greensock.BaseRequestHandler):
@@ -152,7 +152,7 @@ print(os.waitpid(child, 0)[1], bool(select.select([signals._ear.ours], [], [], 0
 """
 
 
-@same_in_both_worlds
+@pytest.mark.worldless
 @pytest.mark.parametrize("owner, answer", [("greensock", "0 True"), ("other", "0 False")])
 def test_a_forked_child_leaves_the_signals_of_its_parent_to_it(tmp_path, owner, answer):
     """It does not take what was written for its parent's hub, nor does it write there."""

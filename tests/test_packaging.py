@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import world
-
-pytestmark = pytest.mark.skipif(world.PATCHED, reason="packages are the same in both worlds")
+pytestmark = pytest.mark.worldless
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = (
