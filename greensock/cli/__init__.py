@@ -124,7 +124,8 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
         metavar="SCRIPT",
         help="a file, or a folder or zip file with a __main__.py",
     )
-    parser.add_argument(
+    rest = parser.add_argument(
         "args", metavar="ARGS", nargs=argparse.REMAINDER, help="all that follows is for the program"
     )
+    rest.required = False  # it may be empty, but argparse would ask for it
     parser.set_defaults(prepare=run.prepare)

@@ -53,8 +53,6 @@ def _module(name: str) -> ModuleType:
 @contextmanager
 def importing(name: str) -> Iterator[None]:
     """Make a CommandError of what goes wrong when the module ``name`` is imported.
-
-    What the module's own code raises is shown with where it came from.
     """
     try:
         yield
@@ -64,14 +62,23 @@ def importing(name: str) -> Iterator[None]:
                 f"there is no module {error.name!r}, neither in {os.getcwd()} nor where this "
                 f"python looks ({sys.executable})"
             ) from None
+        summary = traceback.format_exception_only(type(error), error)[-1].strip()
         raise CommandError(
-            f"module {name!r} could not be imported because it raised\n{_told(error)}"
+            f"importing {name!r} ended{_where(error)} with {' '.join(summary.split())}; "
+            f"for the traceback: {sys.executable} -c 'import {name}'"
         ) from None
 
 
-def _told(error: BaseException) -> str:
-    lines = traceback.format_exception(type(error), error, foreign_frames(error))
-    return "".join(lines).removeprefix("Traceback (most recent call last):\n").rstrip()
+def _where(error: BaseException) -> str:
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" in {error.filename}, line {error.lineno},"
+    frames = traceback.extract_tb(foreign_frames(error))
+    if not frames:
+        return ""
+    # Where the project itself has come to, not some line of a library it called.
+    project = os.path.join(os.path.dirname(frames[0].filename), "")
+    frame = next(frame for frame in reversed(frames) if frame.filename.startswith(project))
+    return f" in {frame.filename}, line {frame.lineno},"
 
 
 def _attribute(found: Any, path: str, shown: str) -> Any:
