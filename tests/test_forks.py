@@ -340,8 +340,7 @@ def test_no_child_is_left_nor_any_descriptor_of_one(where, sentinel):
     with served(new_server(Slow), where) as server:
         for _ in range(20):
             assert b"HELLO\n" == ask(server)
-        wait_until(lambda: not server.active_children)
-        assert before[1] == children()
+        wait_until(lambda: not server.active_children and before[1] == children())
     assert before == (descriptors(), children())
 
 
