@@ -123,7 +123,14 @@ def run_all(measured):
     return int(failed)
 
 
+def hear_ctrl_c():
+    # A shell has what it starts in the background ignore it, and every process a test makes would.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 if __name__ == "__main__":
+    hear_ctrl_c()
     if sys.argv[1:] in ([], ["--coverage"]):
         sys.exit(run_all(measured=bool(sys.argv[1:])))
     sys.exit(run_with(sys.argv[1:]))
