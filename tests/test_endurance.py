@@ -13,7 +13,7 @@ from tests.__main__ import ROOT
     "scenario, size, limit",
     [
         ("forks", 100, 0),
-        ("threads", 200, 4),  # MB
+        ("threads", 2000, 4),  # MB
         ("starved", 1, 10),  # seconds, percent
         ("errors", 20, 0),
         ("shutdown", 2, 0.25),  # seconds

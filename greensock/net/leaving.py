@@ -26,8 +26,12 @@ PATIENCE = 1.0
 SUSPICION = 0.05
 RESPITE = 0.01
 
-# Whoever discards a hub holds it meanwhile; the exit takes it and never gives it back.
+# The exit takes it and never gives it back; threads that shall stop wait for it.
 _door = native.allocate_lock()
+_is_leaving = False
+
+# The threads that discard their hubs at this moment. No lock, which they would queue up for.
+_discarding: set[int] = set()
 
 # By thread: whether it is sure to come to its hub.
 _threads: dict[int, bool] = {}
@@ -41,17 +45,32 @@ def note_thread(*, comes_back: bool) -> None:
     _threads[native.get_ident()] = comes_back
 
 
+def forget_thread() -> None:
+    """The calling thread has no hub and needs none any more."""
+    _threads.pop(native.get_ident(), None)
+
+
 @contextmanager
 def discarding():
     """To be entered while the calling thread's hub is discarded."""
-    _threads.pop(native.get_ident(), None)
-    with _door:
+    forget_thread()
+    me = native.get_ident()
+    _discarding.add(me)  # before it looks, because the exit looks the other way round
+    if _is_leaving:
+        _discarding.discard(me)
+        with _door:
+            _discarding.add(me)
+    try:
         yield
+    finally:
+        _discarding.discard(me)
 
 
 @atexit.register
 def _leave():
-    if _threads.keys() - {native.get_ident()}:
+    global _is_leaving
+    _is_leaving = True
+    if _discarding or _threads.keys() - {native.get_ident()}:
         set_default_hub_class(_LastHub)
         _stop_threads()
         main = get_hub_if_exists()
@@ -67,6 +86,9 @@ def _give_respite():
 
 def _stop_threads():
     _door.acquire()
+    ends = monotonic() + PATIENCE
+    while _discarding and monotonic() < ends:
+        native.sleep(0.001)
     threads = dict(_threads)
     threads.pop(native.get_ident(), None)
     frames = sys._current_frames()
@@ -80,7 +102,6 @@ def _stop_threads():
         hub.loop.run_callback_threadsafe(_stop, stopped)
         if threads[ident] or frames[ident].f_code is Hub.run.__code__:
             coming.append(stopped)
-    ends = monotonic() + PATIENCE
     for stopped in coming:
         stopped.acquire(timeout=max(0.0, ends - monotonic()))
 
@@ -105,6 +126,7 @@ def _forget_threads():
     global _door
     _door = native.allocate_lock()
     _threads.clear()
+    _discarding.clear()
 
 
 if hasattr(os, "register_at_fork"):
