@@ -19,6 +19,9 @@ from . import interfaces
 
 _subscriptions: list[tuple[Any, Callable[[Any], object]]] = []
 
+# Whether any of them is for a kind of event; found out once, because some events are frequent.
+_heard: dict[type, bool] = {}
+
 
 def subscribe(interface: Any, subscriber: Callable[[Any], object]) -> None:
     """Have ``subscriber(event)`` called for every event that provides ``interface``.
@@ -32,11 +35,13 @@ def subscribe(interface: Any, subscriber: Callable[[Any], object]) -> None:
             "where function takes the event"
         )
     _subscriptions.append((interface, subscriber))
+    _heard.clear()
 
 
 def unsubscribe(interface: Any, subscriber: Callable[[Any], object]) -> None:
     """Undo one ``subscribe`` with the same arguments; ValueError if there was none."""
     _subscriptions.remove((interface, subscriber))
+    _heard.clear()
 
 
 def emit(kind: type, *fields: Any) -> None:
@@ -49,9 +54,13 @@ def emit(kind: type, *fields: Any) -> None:
 
 
 def _anyone_listens(kind: type) -> bool:
-    if any(subscriber is not _dispatch for subscriber in zope.event.subscribers):
+    if zope.event.subscribers != _ONLY_OURS:
         return True
-    return any(interface.implementedBy(kind) for interface, _ in _subscriptions)
+    heard = _heard.get(kind)
+    if heard is None:
+        heard = any(interface.implementedBy(kind) for interface, _ in _subscriptions)
+        _heard[kind] = heard
+    return heard
 
 
 def _dispatch(event: object) -> None:
@@ -73,6 +82,7 @@ def _tell(subscriber: Callable[[Any], object], event: object) -> None:
 
 
 zope.event.subscribers.append(_dispatch)
+_ONLY_OURS = [_dispatch]
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,3 +168,52 @@ class ConnectionCut(_ServerEvent):
     """See IConnectionCut."""
 
     client_address: Any
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IConnectionOpened)
+class ConnectionOpened(_ServerEvent):
+    """See IConnectionOpened."""
+
+    connection: Any
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IConnectionClosed)
+class ConnectionClosed(_ServerEvent):
+    """See IConnectionClosed."""
+
+    connection: Any
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IConnectionRefused)
+class ConnectionRefused(_ServerEvent):
+    """See IConnectionRefused."""
+
+    client_address: Any
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.ITLSReloaded)
+class TLSReloaded(_ServerEvent):
+    """See ITLSReloaded."""
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IDrainStarted)
+class DrainStarted(_ServerEvent):
+    """See IDrainStarted."""
+
+    connections: int
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IDrainEnded)
+class DrainEnded(_ServerEvent):
+    """See IDrainEnded."""
+
+    seconds: float
+    cut: tuple

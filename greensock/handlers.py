@@ -3,6 +3,8 @@
 import io
 import socket
 import socketserver
+import ssl
+from collections.abc import Callable
 from typing import Any
 
 from zope.interface import implementer
@@ -21,12 +23,15 @@ class BaseRequestHandler(socketserver.BaseRequestHandler):
     """
 
     parked: bool = False
+    draining: Callable[[], None] | None = None
 
     def __init__(self, request: Any, client_address: Any, server: Any) -> None:
         # Not the standard library's, because each waiting connection would hold one more frame.
         self.request = request
         self.client_address = client_address
         self.server = server
+        if self.draining is not None:
+            self._gs_hear_drain()
         self.setup()
         if self.parked and not isinstance(request, tuple):  # a datagram is all there will be
             self._gs_go_on()
@@ -35,6 +40,11 @@ class BaseRequestHandler(socketserver.BaseRequestHandler):
             self.handle()
         finally:
             self.finish()
+
+    def _gs_hear_drain(self) -> None:
+        hear = getattr(self.server, "_gs_hear", None)
+        if hear is not None:
+            hear(self)
 
     def _gs_go_on(self, error: BaseException | None = None) -> None:
         """Handle what there is; then rest, or finish."""
@@ -58,6 +68,17 @@ class BaseRequestHandler(socketserver.BaseRequestHandler):
         """Whether something was read that is not handled yet."""
         return False
 
+    def switch_to_tls(self, context: ssl.SSLContext | None = None) -> None:
+        """Shake hands, and go on under TLS; see IGreenRequestHandler."""
+        switch = getattr(self.server, "_gs_switch_to_tls", None)
+        if switch is None:
+            raise RuntimeError(f"{self.server!r} is no greensock server, and cannot switch to TLS")
+        self._gs_check_nothing_came()
+        self.request = switch(self.request, self.client_address, context)
+
+    def _gs_check_nothing_came(self) -> None:
+        """ConnectionError if something was read that is not handled yet."""
+
     @property
     def toolbox(self) -> Any:
         """Concurrency tools that are right where this handler runs; see IToolbox."""
@@ -77,6 +98,20 @@ class StreamRequestHandler(BaseRequestHandler, socketserver.StreamRequestHandler
         super().setup()
         if self.wbufsize == 0 and isinstance(self.connection, CooperativeSocket):
             self.wfile = SocketWriter(self.connection)
+
+    def switch_to_tls(self, context: ssl.SSLContext | None = None) -> None:
+        """Shake hands, and go on under TLS; see IGreenRequestHandler."""
+        super().switch_to_tls(context)
+        self.wfile.close()
+        self.rfile.close()
+        StreamRequestHandler.setup(self)  # and no other: what a subclass prepares stays
+
+    def _gs_check_nothing_came(self) -> None:
+        self.wfile.flush()
+        if self._gs_has_input():
+            raise ConnectionError(
+                f"{self.client_address} sent more before the TLS handshake than was handled"
+            )
 
     def _gs_await_input(self) -> bool:
         rfile = self._gs_buffered()

@@ -4,9 +4,9 @@
 level     what
 ========  ==================================================================================
 ERROR     a handler or a hook raised (with its traceback)
-WARNING   accepting is paused, a connection was cut at the end of ``drain_timeout``, a datagram
-          was truncated
-INFO      accepting goes on, a TLS handshake failed, a handler ended by SystemExit or
+WARNING   accepting is paused, a connection was cut, a datagram was truncated or dropped
+INFO      accepting goes on, a connection was refused, a TLS handshake failed, certificates were
+          loaded again, a server drains or has drained, a handler ended by SystemExit or
           GreenletExit, or by Ctrl-C, which reaches the children, too
 ========  ==================================================================================
 
@@ -47,8 +47,24 @@ _write(interfaces.IAcceptResumed, logging.INFO, "accepting again after %.3f s", 
 _write(
     interfaces.IConnectionCut,
     logging.WARNING,
-    "connection from %s was cut: its handler had not ended when the server closed",
+    "connection from %s was cut: %s",
     "client_address",
+    "reason",
+)
+_write(
+    interfaces.IConnectionRefused,
+    logging.INFO,
+    "connection from %s was refused: %s",
+    "client_address",
+    "reason",
+)
+_write(interfaces.ITLSReloaded, logging.INFO, "new certificates are in use")
+_write(interfaces.IDrainStarted, logging.INFO, "draining %d connections", "connections")
+subscribe(
+    interfaces.IDrainEnded,
+    lambda event: logger.info(
+        "drained in %.3f s, %d connections were cut", event.seconds, len(event.cut)
+    ),
 )
 _write(
     interfaces.IDatagramTruncated,

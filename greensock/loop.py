@@ -1,4 +1,4 @@
-"""The accept loop: from a readable listener to a request in its server's hands.
+"""The accept loop: it waits until there is something to take, or somebody has something to say.
 
 Rule: nothing that happens here ends the loop but the owner's word, Ctrl-C, or a listener that is
 gone.
@@ -16,13 +16,11 @@ from time import monotonic
 
 from gevent.hub import getcurrent
 
-from . import events
+from .intake import Intake
 from .net import native
-from .net.accepting import turn_away
-from .net.backoff import EXHAUSTED, GONE, Backoff
+from .net.backoff import GONE
 from .net.crossing import Event
 from .net.datagrams import Drops
-from .net.handover import raw
 from .net.hubs import in_hub
 from .net.listeners import accepts_connections, note_listening
 from .net.watch import Watch
@@ -30,35 +28,36 @@ from .net.watch import Watch
 # Seconds another thread may take to let go of a listener that is about to be closed.
 PATIENCE = 1.0
 
-# Clients refused before other greenlets get their turn.
-MOST_TURNED_AWAY = 1024
+# Seconds that clients who were about to connect have to get into the queue of a server that drains.
+SETTLING = 0.2
 
 
 class Loop:
-    """One run of a server's accept loop, made and run by one greenlet."""
+    """One run of a server's accept loop, made and run by one greenlet.
+
+    ``wants_room``: whether it waits for a slot, or for descriptors or memory, to come free.
+    """
 
     def __init__(self, server, hub, *, serving):
         self.hub = hub
         self.serving = serving
         self.greenlet = getcurrent()
+        self.wants_room = False
         self._ended = Event()
+        self._suspended = Event()
         self._server = server
-        self._listener = getattr(server, "socket", None)
         self._stopping = False
+        self._is_draining = False
         self._is_taking = False
         self._interruption = None
         datagrams = getattr(server, "socket_type", None) == socket.SOCK_DGRAM
-        self.drops = Drops(self._listener) if datagrams and self._listener is not None else None
+        listener = getattr(server, "socket", None)
+        self.drops = Drops(listener) if datagrams and listener is not None else None
         self._has_room = server._gs_has_room
-        self._overridden = server._gs_is_overridden("get_request")
-        self._backoff = Backoff()
-        self._paused_since = None
-        self._resume_at = None
-        self._fd = server.fileno()
         self._was_blocking = False
-        self._reserve = None
+        is_released = server._gs_suspended == "release" and server.fileno() < 0
         try:
-            self._watch = Watch(hub, self._fd)
+            self._watch = Watch(hub, None if is_released else server.fileno())
         except OSError as error:
             if error.errno not in GONE:
                 raise
@@ -67,25 +66,19 @@ class Loop:
                 "serve before server_close(), or give it a new socket"
             ) from None
         try:
-            if server.overload == "close":
-                self._reserve = os.open(os.devnull, os.O_RDONLY)
+            self._intake = Intake(server, self._watch)
         except BaseException:
             self._watch.close()
             raise
-        listening = accepts_connections(self._listener)
-        if listening:
-            note_listening(self._listener)
-        if listening or server._gs_shares_socket_with_handlers():
-            self._was_blocking = os.get_blocking(self._watch.fd)
-            os.set_blocking(self._watch.fd, False)
+        if not is_released:
+            self._prepare_listener()
 
     def close(self):
         """Give everything back that it has taken."""
         if self._was_blocking and self._watch.fd >= 0:
             os.set_blocking(self._watch.fd, True)
         self._watch.close()
-        if self._reserve is not None:
-            native.close(self._reserve)
+        self._intake.close()
 
     def announce_end(self):
         """Let those go on who wait for the end.
@@ -94,30 +87,35 @@ class Loop:
         hub should be gone by now: the interpreter crashes if it stops a thread in a greenlet.
         """
         self._ended.set()
+        self._suspended.set()
 
     def wait_for_end(self, timeout=None):
         """Wait until the end was announced, at most ``timeout`` seconds; whether it was."""
         return self._ended.wait(timeout)
 
+    def wait_until_suspended(self):
+        """Wait until it takes no more."""
+        self._suspended.wait()
+
     def run(self, poll_interval):
         """Take requests until stopped; call ``service_actions`` on every turn."""
         self._check_listener()
         while not self._stopping:
+            if self._is_draining:
+                self._empty_queue()
+                break
             readable = self._wait(poll_interval)
             if self._stopping:
                 break  # type: ignore[unreachable]  # it was running for someone else to say so
             if readable:
-                self._is_taking = True
                 self._take(self._server._gs_requests_per_turn)
-                self._is_taking = False
-                self._server._gs_report_drops(self)
             self._server.service_actions()
 
     def run_once(self, timeout):
         """Take one request; False if ``timeout`` seconds (None for no limit) passed first."""
         ends = None if timeout is None else monotonic() + timeout
         self._check_listener()
-        while not self._stopping:
+        while not (self._stopping or self._is_draining):
             left = None if ends is None else max(0.0, ends - monotonic())
             if self._wait(left) and self._take(1):
                 return True
@@ -128,22 +126,26 @@ class Loop:
     def stop(self):
         """Make it end. Any thread, greenlet or signal handler may."""
         self._stopping = True
-        self._watch.ring()
+        self.ring()
+
+    def drain(self):
+        """Make it end once it has taken those who wait, and close the listener. Anyone may."""
+        self._is_draining = True
+        self.ring()
 
     def interrupt(self, error):
         """Make it end by raising ``error``."""
         self._interruption = error
         self.stop()
 
-    def room_was_made(self):
-        """Something it may be waiting for has come free: a slot, or a descriptor."""
-        self._resume_at = None
+    def ring(self):
+        """Have it look again what it may do."""
         self._watch.ring()
 
-    @property
-    def starved(self):
-        """Whether it is waiting for descriptors or memory to come free."""
-        return self._resume_at is not None
+    def room_was_made(self):
+        """Something it may be waiting for has come free: a slot, or a descriptor."""
+        self._intake.resume_at = None
+        self.ring()
 
     def let_go(self):
         """Stop, and see that the listener is closed when its owner closes it."""
@@ -157,90 +159,100 @@ class Loop:
         """Whether the caller runs in the OS thread of the loop."""
         return self._watch.thread == native.get_ident()
 
+    def _prepare_listener(self):
+        listener = getattr(self._server, "socket", None)
+        listening = accepts_connections(listener)
+        if listening:
+            note_listening(listener)
+        if listening or self._server._gs_shares_socket_with_handlers():
+            self._was_blocking = os.get_blocking(self._watch.fd)
+            os.set_blocking(self._watch.fd, False)
+
     def _check_listener(self):
         # Whoever closed it before the server knew of this loop has not stopped it.
-        if not self._listener_is_open():
+        if self._watch.of is not None and not self._intake.listener_is_open():
             self.stop()
 
     def _wait(self, timeout):
-        resume_at = self._resume_at  # workers of other threads may take it away meanwhile
-        if resume_at is not None:
-            pause = resume_at - monotonic()
-            if pause > 0:
-                limit = pause if timeout is None else min(pause, timeout)
-                self._watch.wait(limit, for_descriptor=False)
-                self._raise_interruption()
-                return False
-            self._resume_at = None
+        """Whether there is something to take; False too after ``timeout`` seconds, and if rung."""
+        if self._server._gs_suspended is not None:
+            self._rest(timeout)
+            return False
+        if self._suspended.is_set():
+            self._go_on()
+        pause = self._intake.pause()
+        self.wants_room = True  # before it looks for some, lest it miss that some is made
+        if pause:
+            self._wait_for_bell(pause if timeout is None else min(pause, timeout))
+            return False
         has_room = self._has_room()
+        if not has_room and self._turns_away():
+            if self._watch_for(timeout):
+                self._intake.turn_away("max_connections", self._is_full)
+            return False
+        self.wants_room = not has_room
         readable = self._watch.wait(timeout, for_descriptor=has_room)
         self._raise_interruption()
         # A timeout that has passed at once may have hidden who was there already.
         return readable or (has_room and not self._stopping and self._watch.is_readable())
 
+    def _watch_for(self, timeout):
+        readable = self._watch.wait(timeout)
+        self._raise_interruption()
+        return readable
+
+    def _wait_for_bell(self, timeout):
+        self._watch.wait(timeout, for_descriptor=False)
+        self._raise_interruption()
+
     def _raise_interruption(self):
         if self._interruption is not None:
             raise self._interruption
 
+    def _turns_away(self):
+        return self._server.overload != "backlog" and self._is_full()
+
+    def _is_full(self):
+        return self._server._gs_is_full() and self._takes_on()
+
+    def _takes_on(self):
+        return not self._stopping and self._server._gs_suspended is None
+
     def _take(self, most):
-        # Somebody may replace it while the server runs.
-        overridden = self._overridden or "get_request" in vars(self._server)
-        get_request, dispatch = self._server._gs_intake(overridden)
-        may_block = overridden or self._listener_may_block()
-        taken = 0
-        while taken < most and not self._stopping and self._has_room():
-            if taken and may_block and not self._watch.is_readable():
-                break
-            try:
-                request, client_address = get_request()
-            except BlockingIOError:
-                break  # another process was faster
-            except Exception as error:
-                self._get_request_failed(error)
-                return taken
-            taken += 1
-            if self._backoff.is_under_way:
-                self._backoff.success()
-            dispatch(request, client_address)
-        if self._paused_since is not None:
-            events.emit(events.AcceptResumed, self._server, monotonic() - self._paused_since)
-            self._paused_since = None
+        self._is_taking = True
+        taken = self._intake.take(most, self._takes_on)
+        self._is_taking = False
+        if taken is None:
+            self._stopping = True
+        self._server._gs_report_drops(self)
         return taken
 
-    def _listener_may_block(self):
-        # A socket with a timeout waits, even in non-blocking mode.
-        sock = raw(self._listener)
-        return sock is not None and bool(sock.gettimeout())
+    def _rest(self, timeout):
+        """Suspended: take nothing."""
+        if self._server._gs_suspended == "release" and self._watch.fd >= 0:
+            self._watch.let_go()
+            self._server._gs_release_listener()
+        self._suspended.set()
+        self._wait_for_bell(timeout)
 
-    def _get_request_failed(self, error):
-        if getattr(error, "errno", None) in GONE and not self._listener_is_open():
-            self._stopping = True
-            return
-        if not isinstance(error, OSError):
-            events.emit(events.AcceptFailed, self._server, error)
-        pause = self._backoff.pause_after(error)
-        if not pause:
-            return
-        if self._paused_since is None:
-            self._paused_since = monotonic()
-            events.emit(events.AcceptPaused, self._server, error)
-        if self._reserve is not None and getattr(error, "errno", None) in EXHAUSTED:
-            self._turn_all_away()
-        self._resume_at = monotonic() + pause
+    def _go_on(self):
+        self._suspended.clear()
+        if not self._intake.listener_is_open():
+            self._watch.look_at(self._server.fileno())
+            self._prepare_listener()
 
-    def _turn_all_away(self):
-        if self._reserve is not None:
-            native.close(self._reserve)
-        for _ in range(MOST_TURNED_AWAY):
-            if not turn_away(self._listener):
+    def _empty_queue(self):
+        """Take all who wait, and those who are about to; then close the listener."""
+        server = self._server
+        if server.fileno() < 0:
+            return
+        calm_at = monotonic() + (SETTLING if server._gs_keep_newcomers_out() else 0.0)
+        while self._takes_on() and server._gs_drain_left() != 0.0:
+            left = calm_at - monotonic()
+            if self._wait(max(0.0, left)):
+                self._take(server._gs_requests_per_turn)
+            elif left <= 0 and not self._watch.is_readable():
                 break
-        try:
-            self._reserve = os.open(os.devnull, os.O_RDONLY)
-        except OSError:
-            self._reserve = None  # somebody else was faster; from now on clients wait
-
-    def _listener_is_open(self):
-        try:
-            return self._server.fileno() == self._fd
-        except (OSError, ValueError, AttributeError):
-            return False
+        if server.socket_type != socket.SOCK_DGRAM:  # whose handlers answer through it
+            self._watch.let_go()
+            server._gs_release_listener()

@@ -1,5 +1,6 @@
 """The servers. Without a mixin, they handle one request at a time in the serving greenlet."""
 
+import os
 import socket
 import socketserver
 from typing import Any
@@ -9,6 +10,7 @@ from zope.interface import implementedBy, implementer, implementer_only
 from .interfaces import IDatagramServer, IStreamServer
 from .net import native
 from .net.accepting import accept
+from .net.newcomers import keep_newcomers_out
 from .net.listeners import BACKLOG, UnixPath, adopt, family_of, is_open_socket, note_listening
 from .serving import Serving
 
@@ -56,12 +58,14 @@ class TCPServer(BaseServer, socketserver.TCPServer):
     """For IPv6: True to take IPv4 clients too, False not to, None for the system's default."""
 
     _gs_adopted = False
+    _gs_bound_in: int | None = None
     _gs_unix_path: UnixPath | None = None
 
     def __init__(
         self, server_address: Any, RequestHandlerClass: Any, bind_and_activate: bool = True
     ) -> None:
         BaseServer.__init__(self, server_address, RequestHandlerClass)
+        self._gs_check_settings()
         if is_open_socket(server_address):
             self.socket = adopt(server_address, self.socket_type)
             self.address_family = self.socket.family
@@ -80,6 +84,7 @@ class TCPServer(BaseServer, socketserver.TCPServer):
     def server_bind(self) -> None:
         """Bind the socket as the class attributes say, and set ``server_address``."""
         if not self._gs_adopted:
+            self._gs_bound_in = os.getpid()
             self._gs_set_options()
             if self.address_family == getattr(socket, "AF_UNIX", None):
                 self._gs_unix_path = UnixPath.bind(self.socket, self.server_address)
@@ -106,9 +111,22 @@ class TCPServer(BaseServer, socketserver.TCPServer):
     def server_close(self) -> None:
         """Stop serving, close the socket, and remove its path if it has one."""
         super().server_close()
+        self._gs_remove_path()
+
+    def _gs_release_listener(self) -> None:
+        super()._gs_release_listener()
+        self._gs_remove_path()
+
+    def _gs_keep_newcomers_out(self) -> bool:
+        if self._gs_adopted or self._gs_bound_in != os.getpid():
+            return False  # others may listen with it
+        return self._gs_remove_path() or keep_newcomers_out(self.socket)
+
+    def _gs_remove_path(self) -> bool:
         path, self._gs_unix_path = self._gs_unix_path, None
         if path is not None:
             path.remove()
+        return path is not None
 
     def get_request(self) -> Any:
         """The next connection and its peer's address; see ISocketServer."""

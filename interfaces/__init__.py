@@ -15,14 +15,20 @@ from .events import (
     IAcceptFailed,
     IAcceptPaused,
     IAcceptResumed,
+    IConnectionClosed,
     IConnectionCut,
+    IConnectionOpened,
+    IConnectionRefused,
     IDatagramsDropped,
     IDatagramTruncated,
+    IDrainEnded,
+    IDrainStarted,
     IHandshakeFailed,
     IRequestFailed,
     IServerEvent,
     IServerStarted,
     IServerStopped,
+    ITLSReloaded,
 )
 from .handlers import (
     IDatagramRequestHandler,
@@ -32,6 +38,7 @@ from .handlers import (
     IStreamRequestHandler,
 )
 from .models import IConcurrencyModel, IGreenletModel
+from .operations import IAdmission, IConnection, IDeadlines, IDraining, IInspection, ITLS
 from .servers import IDatagramServer, IGreenServer, IServer, ISocketServer, IStreamServer
 from .toolbox import IEvent, ILock, IQueue, ITask, IToolbox
 
@@ -39,17 +46,27 @@ __all__ = [
     "IAcceptFailed",
     "IAcceptPaused",
     "IAcceptResumed",
+    "IAdmission",
     "IConcurrencyModel",
+    "IConnection",
+    "IConnectionClosed",
     "IConnectionCut",
+    "IConnectionOpened",
+    "IConnectionRefused",
     "IDatagramRequestHandler",
     "IDatagramServer",
     "IDatagramTruncated",
     "IDatagramsDropped",
+    "IDeadlines",
+    "IDrainEnded",
+    "IDrainStarted",
+    "IDraining",
     "IEvent",
     "IGreenRequestHandler",
     "IGreenServer",
     "IGreenletModel",
     "IHandshakeFailed",
+    "IInspection",
     "ILock",
     "IQueue",
     "IRequestFailed",
@@ -62,6 +79,8 @@ __all__ = [
     "ISocketServer",
     "IStreamRequestHandler",
     "IStreamServer",
+    "ITLS",
+    "ITLSReloaded",
     "ITask",
     "IToolbox",
 ]

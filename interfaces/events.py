@@ -72,6 +72,49 @@ class IDatagramsDropped(IServerEvent):
 
 
 class IConnectionCut(IServerEvent):
-    """A handler was still at work at the end of ``drain_timeout``; its connection was shut."""
+    """A connection was shut by force. Its IConnectionClosed follows when its handler has ended."""
 
     client_address = Attribute("The peer.")
+    reason = Attribute("Why, as IConnection's reason, such as 'idle_timeout' or 'kicked'.")
+
+
+class IConnectionOpened(IServerEvent):
+    """A connection was admitted and goes to its worker."""
+
+    connection = Attribute("The IConnection.")
+
+
+class IConnectionClosed(IServerEvent):
+    """A connection has ended. It tells how long it took, how much went over it, and why it ended.
+
+    Where a process handled it, this comes when the process was reaped.
+    """
+
+    connection = Attribute("The IConnection, whose state is 'closed'.")
+
+
+class IConnectionRefused(IServerEvent):
+    """A connection was accepted only to be turned away."""
+
+    client_address = Attribute("The peer.")
+    reason = Attribute(
+        "'max_connections', 'max_connections_per_peer', 'verify_request', or 'descriptors' when "
+        "none was left."
+    )
+
+
+class ITLSReloaded(IServerEvent):
+    """New connections get the certificates that ``reload_tls`` has loaded."""
+
+
+class IDrainStarted(IServerEvent):
+    """``drain`` was called."""
+
+    connections = Attribute("How many connections there were.")
+
+
+class IDrainEnded(IServerEvent):
+    """The last connection of a server that drains has ended, or was cut."""
+
+    seconds = Attribute("How long it took.")
+    cut = Attribute("The IConnections that were cut (tuple).")

@@ -77,6 +77,27 @@ class IGreenRequestHandler(IRequestHandler):
 
     toolbox = Attribute("The IToolbox that is right under the server's model.")
 
+    draining = Attribute(
+        """None, or a method without arguments, called once when the server begins to drain.
+
+        It should note that, so that ``handle`` comes to an end, and return: whoever drains waits
+        for it, and in a forked child it is a signal handler that calls it. What it raises is
+        reported. Connections that are idle need none, they find that nothing follows.
+        """
+    )
+
+    def switch_to_tls(context=None):
+        """Shake hands, and go on under TLS: ``request`` is an ``SSLSocket`` from then on.
+
+        For protocols where the client asks for it (STARTTLS): answer it first. ``context``: an
+        ``ssl.SSLContext``; None for the server's ``ssl_context``, which then goes with
+        ``implicit_tls`` False. ``rfile`` and ``wfile`` are made anew. OSError, such as
+        ``ssl.SSLError``, if the handshake fails or takes longer than ``handshake_timeout``.
+        ConnectionError if there is something in ``rfile`` already that came before the handshake,
+        and that nobody shall take for what came after (CVE-2011-0411). RuntimeError if it speaks
+        TLS already, or there is no context.
+        """
+
 
 class IStreamRequestHandler(IRequestHandler):
     """A handler of one connection, with file objects for it."""

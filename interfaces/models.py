@@ -33,7 +33,7 @@ class IGreenletModel(IConcurrencyModel):
         "gevent.Timeout that it has started and not closed may go off in another."
     )
     max_workers = Attribute(
-        "Greenlets that handle datagrams, at most (int, 1 or more; ValueError from serve_forever "
+        "Greenlets that handle datagrams, at most (int, 1 or more; ValueError "
         "otherwise). While all of them wait, datagrams queue up in the system, which drops what it "
         "cannot hold and an IDatagramsDropped tells of. They are used again."
     )

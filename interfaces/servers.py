@@ -16,6 +16,8 @@ A handler that raises still has its ``finish`` run, then ``handle_error``, then
 
 from zope.interface import Attribute, Interface
 
+from .operations import IAdmission, IDeadlines, IDraining, IInspection, ITLS
+
 
 class IServer(Interface):
     """Takes requests one after another and sees that each is handled."""
@@ -127,7 +129,7 @@ class IDatagramServer(ISocketServer):
     max_packet_size = Attribute("Bytes of a datagram that are kept; a longer one is cut there.")
 
 
-class IGreenServer(IServer):
+class IGreenServer(IAdmission, IDeadlines, ITLS, IDraining, IInspection, IServer):
     """What a greensock server, or any server under a greensock model, promises beyond IServer.
 
     Accept and I/O run on the gevent hub of the thread that called ``serve_forever``: other
@@ -155,12 +157,3 @@ class IGreenServer(IServer):
     """
 
     toolbox = Attribute("The IToolbox that is right under this server's concurrency model.")
-    drain_timeout = Attribute(
-        "Seconds ``server_close`` waits for running handlers before it cuts them; "
-        "None for no limit."
-    )
-    overload = Attribute(
-        "What happens to clients while no descriptor is left: 'backlog' leaves them in the "
-        "kernel's queue until there is one, 'close' accepts and closes them at once with a "
-        "descriptor held in reserve."
-    )

@@ -24,6 +24,7 @@ from zope.interface.verify import verifyClass, verifyObject
 import greensock
 import greensock.events
 import greensock.factories
+import greensock.net.connections
 import greensock.net.crossing
 import greensock.toolbox
 from greensock import interfaces
@@ -50,6 +51,7 @@ MODULES = [
     greensock,
     greensock.events,
     greensock.factories,
+    greensock.net.connections,
     greensock.net.crossing,
     greensock.toolbox,
 ]
@@ -111,7 +113,11 @@ def make_handler(cls):
         return cls(ours, address, server)
 
 
-ARGUMENTS = {"_SocketFunction": [lambda sock, address: None]}
+ARGUMENTS = {
+    "Connection": [None, ("127.0.0.1", 9), "greenlet"],
+    "SharedConnection": [None, ("127.0.0.1", 9), "fork"],
+    "_SocketFunction": [lambda sock, address: None],
+}
 ARGUMENTS["_GreenTask"] = ARGUMENTS["_ThreadTask"] = [int, (), {}]
 
 

@@ -31,7 +31,9 @@ class Person(Client):
     def enter(self, name):
         assert b"What is your name?\n" == self.line()
         self.say(name)
-        self.hear(f"* {name} is here")
+        while (line := self.line().decode()) != f"* {name} is here\n":
+            assert "Please choose another name.\n" == line
+            self.say(name)  # who had it before is about to leave
         return self
 
     def say(self, text):

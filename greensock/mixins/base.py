@@ -4,18 +4,10 @@ import socket
 import socketserver
 from typing import Any
 
-from gevent.hub import getcurrent
-
-from .. import events
-from ..net import native
 from ..net.accepting import accept
-from ..net.crew import Crew
 from ..net.hubs import in_hub
 from ..net.listeners import BACKLOG
 from ..serving import Serving
-
-# Seconds that handlers get to end by themselves once their connection has been shut.
-GRACE = 1.0
 
 
 class ModelMixIn(Serving):
@@ -24,7 +16,6 @@ class ModelMixIn(Serving):
     block_on_close = True
     daemon_threads = False
 
-    _gs_crew: Crew | None = None
     _gs_finishes_elsewhere = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -51,83 +42,29 @@ class ModelMixIn(Serving):
 
     def _gs_finish_crew(self):
         # A signal handler cannot wait; whoever called serve_forever may close once more.
-        if self.block_on_close and not self.daemon_threads and not in_hub():
-            self._gs_wait_or_cut()
-
-    def _gs_wait_or_cut(self):
-        for job in self._gs_crew or ():
-            if job.is_at_rest:
-                job.shut()
-        if self._gs_await_crew(self.drain_timeout):
+        if in_hub():
             return
-        for job in self._gs_others():
-            if not job.was_cut:
-                job.was_cut = True
-                events.emit(events.ConnectionCut, self, job.client_address)
-                self._gs_cut(job)
-        if not self._gs_await_crew(GRACE):
-            for job in self._gs_others():
-                self._gs_kill(job)
-            self._gs_await_crew(GRACE)
+        if self._gs_is_draining or self.block_on_close and not self.daemon_threads:
+            for job in self._gs_crew or ():
+                if job.is_at_rest:
+                    job.shut()
+            self._gs_drain_is_over(self._gs_wait_or_cut(self._gs_drain_left()))
 
-    def _gs_others(self):
-        me = self._gs_me()
-        return [job for job in self._gs_crew or () if job.worker != me]
+    def _gs_finish_switched(self, job, request):
+        """Shut down what the handler of ``request`` has gone on with instead, under TLS."""
+        if job.request is not request:
+            self.shutdown_request(job.request)
 
-    def _gs_await_crew(self, timeout):
-        """Wait until no worker but the caller is left; False if ``timeout`` came first."""
-        return self._gs_crew is None or self._gs_crew.wait(timeout, besides=self._gs_me())
-
-    def _gs_cut(self, job):
-        """Take its connection away from a worker, who then ends in order."""
-        job.shut()
-
-    def _gs_kill(self, job):
-        """End a worker that did not notice."""
-
-    def _gs_enter(self, job):
-        """Make the request what its worker needs; False if its peer failed the TLS handshake."""
-        try:
-            job.hold(self._gs_settled(job.request))
-        except BaseException:
-            self.close_request(job.request)
-            raise
-        try:
-            self._gs_under_tls(job.request, job)
-        except OSError as error:
-            events.emit(events.HandshakeFailed, self, job.client_address, error)
-            return False
-        return True
-
-    def _gs_join_crew(self, job):
-        crew = self._gs_crew
-        if crew is None:
-            crew = self._gs_first_crew()
-        crew.add(job)
-
-    def _gs_first_crew(self):
-        with _founding:
-            if self._gs_crew is None:
-                self._gs_crew = Crew()
-            return self._gs_crew
-
-    def _gs_leave_crew(self, job):
-        crew = self._gs_crew
-        assert crew is not None
-        crew.remove(job)
-        loop = self._gs_loop
-        if loop is not None and loop.starved:
-            loop.room_was_made()
-
-    def _gs_me(self):
-        """What a worker of this model would be known by, were it the caller."""
-        return getcurrent()
-
-    def _gs_is_at_work(self):
-        return self._gs_crew is not None and self._gs_crew.includes(self._gs_me())
+    def _gs_process(self, request, client_address):
+        self.process_request(request, client_address)
 
     # Over a server of the standard library, what it has not overridden is replaced by what
     # greensock's servers do.
+
+    def server_bind(self):
+        """Bind the socket, unless a setting of the server is wrong: ValueError."""
+        self._gs_check_settings()
+        super().server_bind()
 
     def server_activate(self):
         """Listen; with a longer queue than the standard library's, unless somebody chose one."""
@@ -161,6 +98,7 @@ class ModelMixIn(Serving):
         try:
             self.finish_request(request, client_address)
         except Exception:
+            self._gs_note_failure(getattr(request, "meter", None))
             self.handle_error(request, client_address)
         finally:
             if not self._gs_rests(request):
@@ -169,6 +107,3 @@ class ModelMixIn(Serving):
     def _gs_rests(self, request):
         """Whether its handler waits for the next message, and will be back."""
         return False
-
-
-_founding = native.make_rlock()

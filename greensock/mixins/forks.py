@@ -1,6 +1,7 @@
 """A process for every request."""
 
 import signal
+import socket
 from contextlib import suppress
 from time import monotonic
 
@@ -10,9 +11,11 @@ from zope.interface import implementer
 from ..interfaces import IConcurrencyModel
 from ..net import native
 from ..net.children import Sentries, fork_child
+from ..net.connections import SharedConnection
 from ..net.crew import Job
 from ..net.hubs import in_hub
 from ..net.listeners import close_all_in_child
+from ..net.wardens import is_over
 from .outside import OutsideMixIn
 
 
@@ -34,11 +37,13 @@ class ForkingMixIn(OutsideMixIn):
 
     def process_request(self, request, client_address):
         """Fork a child that finishes the request. OSError if there can be none."""
-        child = fork_child(lambda: self._gs_live(Job(request, client_address)))
+        job = self._gs_new_job(request, client_address)
+        child = fork_child(lambda: self._gs_live(job), lambda: self._gs_hear_drain(job))
         if self.active_children is None:
             self.active_children = set()
         self.active_children.add(child.pid)
-        job = Job(None, client_address, child)
+        job.worker = child
+        job.request = None  # it is the child's
         self._gs_join_crew(job)
         self._gs_post_sentry(job)
         self.close_request(request)
@@ -97,7 +102,8 @@ class ForkingMixIn(OutsideMixIn):
             self.active_children.remove(job.worker.pid)
         except KeyError:
             return  # another thread was faster
-        job.worker.reap()
+        if job.worker.reap():
+            self._gs_note_failure(job)
         self._gs_leave_crew(job)
         loop = self._gs_loop
         if loop is not None:
@@ -129,6 +135,31 @@ class ForkingMixIn(OutsideMixIn):
 
     def _gs_await_crew(self, timeout):
         return self._gs_collect(timeout)
+
+    def _gs_new_job(self, request, client_address):
+        if isinstance(request, tuple):
+            return Job(request, client_address)
+        return SharedConnection(request, client_address, self.model)
+
+    def _gs_tell_handlers(self):
+        super()._gs_tell_handlers()
+        for job in self._gs_crew or ():
+            self._gs_signal(job)
+
+    def _gs_tell(self, job):
+        if not job.was_told:
+            job.was_told = True
+            self._gs_signal(job)
+
+    def _gs_signal(self, job):
+        job.worker.signal(signal.SIGURG)
+
+    def _gs_hear_drain(self, job):
+        """In a child whose server drains. Called by its signal handler."""
+        self._gs_is_draining = True
+        super()._gs_tell_handlers()
+        if is_over(job, monotonic()):
+            job.shut(socket.SHUT_RD)
 
     def _gs_cut(self, job):
         job.worker.signal(signal.SIGTERM)

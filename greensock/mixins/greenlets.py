@@ -1,11 +1,11 @@
 """A greenlet for every request."""
 
+from time import monotonic
+
 import gevent
-from gevent.hub import GreenletExit
 from zope.interface import implementer
 
 from ..interfaces import IGreenletModel
-from ..net.crew import Job
 from ..net.hubs import in_main_thread
 from ..net.sockets import CooperativeSocket
 from ..net.workers import Workers
@@ -62,7 +62,7 @@ class GreenletMixIn(ModelMixIn):
 
     def process_request(self, request, client_address):
         """Have a greenlet finish the request."""
-        job = Job(request, client_address)
+        job = self._gs_new_job(request, client_address)
         self._gs_join_crew(job)
         self._gs_start(job)
 
@@ -73,19 +73,15 @@ class GreenletMixIn(ModelMixIn):
             self._gs_workers.start(job)
 
     def _gs_has_room(self):
+        if self._gs_is_full():
+            return False
         return self._gs_workers is None or self._gs_workers.has_room
 
     def _gs_loop_opened(self, loop):
         super()._gs_loop_opened(loop)
-        most = self._gs_most_workers() if self._gs_shares_socket_with_handlers() else None
+        most = self.max_workers if self._gs_shares_socket_with_handlers() else None
         if loop.serving and (most is not None or self.reuse_greenlets):
             self._gs_workers = Workers(loop.hub, self._gs_run, most, loop.room_was_made)
-
-    def _gs_most_workers(self):
-        most = self.max_workers
-        if not isinstance(most, int) or most < 1:
-            raise ValueError(f"max_workers is {most!r}; give a whole number, 1 or more")
-        return most
 
     def _gs_loop_closing(self, loop):
         super()._gs_loop_closing(loop)
@@ -97,10 +93,14 @@ class GreenletMixIn(ModelMixIn):
         rests = False
         try:
             if job.handler is not None:
+                job.working_since = monotonic()
                 self._gs_go_on(job)
             # What arrives as a datagram needs nothing more.
             elif type(job.request) is tuple or self._gs_enter(job):
-                self.process_request_thread(job.request, job.client_address)
+                request = job.request
+                self.process_request_thread(request, job.client_address)
+                if job.request is not request:
+                    self._gs_finish_switched(job, request)
             rests = self._gs_rest(job)
         except KeyboardInterrupt as error:
             if in_main_thread():
@@ -108,6 +108,7 @@ class GreenletMixIn(ModelMixIn):
             else:
                 self._gs_report(job.client_address, error)
         except BaseException as error:
+            self._gs_note_failure(job)
             if not job.was_cut:
                 self._gs_report(job.client_address, error)
         finally:
@@ -118,6 +119,7 @@ class GreenletMixIn(ModelMixIn):
         try:
             job.handler._gs_go_on(job.error)
         except Exception:
+            self._gs_note_failure(job)
             self.handle_error(job.request, job.client_address)
         finally:
             if not self._gs_rests(job.request):
@@ -152,20 +154,7 @@ class GreenletMixIn(ModelMixIn):
             raise error
         loop.interrupt(error)
 
-    def _gs_receive(self, request):
-        return self._gs_settled(request)
-
-    def _gs_kill(self, job):
-        if job.worker is None:
-            return  # it has not begun
-        # The greenlet's own hub has to do it, which may be another thread's.
-        job.worker.parent.loop.run_callback_threadsafe(self._gs_throw, job)
-
-    def _gs_throw(self, job):
-        if job in (self._gs_crew or ()):  # its greenlet may have another one by now
-            job.worker.throw(GreenletExit)
-
     def _gs_linger(self, loop):
         if self._gs_crew:
             loop.announce_end()  # shutdown() does not wait for handlers
-        self._gs_wait_or_cut()
+        self._gs_drain_is_over(self._gs_wait_or_cut(self._gs_drain_left()))

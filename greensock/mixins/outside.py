@@ -1,6 +1,7 @@
 """What threads and processes have in common: their workers run on no hub of the accept loop's."""
 
 from ..net import handover, native
+from ..net.bounded import BoundedSocket
 from ..toolbox import between_threads
 from .base import ModelMixIn
 
@@ -8,7 +9,9 @@ from .base import ModelMixIn
 class OutsideMixIn(ModelMixIn):
     """A model whose workers are not greenlets of the serving thread."""
 
-    _gs_connection_kind = native.Socket
+    @property
+    def _gs_connection_kind(self):
+        return native.Socket if native.is_patched() else BoundedSocket
 
     @property
     def toolbox(self):

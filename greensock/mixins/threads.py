@@ -4,7 +4,6 @@ from zope.interface import implementer
 
 from ..interfaces import IConcurrencyModel
 from ..net import native
-from ..net.crew import Job
 from ..net.threads import start_thread
 from .outside import OutsideMixIn
 
@@ -31,7 +30,7 @@ class ThreadingMixIn(OutsideMixIn):
 
     def process_request(self, request, client_address):
         """Start a thread that finishes the request. RuntimeError if there can be none."""
-        job = Job(request, client_address)
+        job = self._gs_new_job(request, client_address)
         self._gs_join_crew(job)
         try:
             start_thread(
@@ -51,7 +50,9 @@ class ThreadingMixIn(OutsideMixIn):
         job.worker = native.get_ident()
         try:
             if self._gs_enter(job):
-                self.process_request_thread(job.request, job.client_address)
+                request = job.request
+                self.process_request_thread(request, job.client_address)
+                self._gs_finish_switched(job, request)
         finally:
             self._gs_leave_crew(job)
 

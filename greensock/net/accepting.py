@@ -1,14 +1,9 @@
 """Taking what waits at a listener, without ever waiting for it."""
 
-import _socket
 import socket
 
 from . import native
-from .handover import raw
-
-# Plain numbers: making them the enums that sockets show costs a connection more than its accept.
-_family = _socket.socket.family.__get__
-_type = _socket.socket.type.__get__
+from .handover import family_of, raw, send_once, type_of
 
 
 def accept(listener, kind=native.Socket):
@@ -19,7 +14,7 @@ def accept(listener, kind=native.Socket):
     """
     inner = raw(listener)
     fd, address = inner._accept()
-    return kind(_family(inner), _type(inner), inner.proto, fileno=fd), address
+    return kind(family_of(inner), type_of(inner), inner.proto, fileno=fd), address
 
 
 def receiver(sock, shared, limit, truncated):
@@ -40,11 +35,14 @@ def receiver(sock, shared, limit, truncated):
     return receive
 
 
-def turn_away(listener):
-    """Accept one connection only to close it; whether there was one."""
+def turn_away(listener, reply=b""):
+    """Accept one connection only to close it, after ``reply``; its peer, None if there is none."""
+    inner = raw(listener)
     try:
-        fd, _ = raw(listener)._accept()
+        fd, address = inner._accept()
     except OSError:
-        return False
-    socket.close(fd)
-    return True
+        return None
+    with native.Socket(family_of(inner), type_of(inner), inner.proto, fileno=fd) as sock:
+        if reply:
+            send_once(sock, reply)
+    return address

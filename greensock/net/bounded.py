@@ -10,9 +10,12 @@ import select
 import socket
 import ssl
 from math import ceil
+from operator import itemgetter
 from time import monotonic
 
 from . import deadlines, native
+from .meters import NOBODY, received, sent
+from .secure import say_goodbye
 
 # What poll(2) takes at most, in milliseconds.
 _LONGEST_POLL = 2**31 - 1
@@ -40,19 +43,26 @@ def _end_of(timeout):
 
 def _await_deadline(sock, event):
     """Wait until ``sock`` is ready if a deadline limits its waits; whether one does."""
+    if deadlines.remaining() is None:
+        return False
     own = sock.gettimeout()
-    if own == 0 or deadlines.remaining() is None:
+    if own == 0:
         return False
     _await(sock, event, _end_of(own))
     return True
 
 
-def _reading(name):
+def _reading(name, flags_at, count):
+    """The method ``name``, whose argument at ``flags_at`` is flags; ``count(result)``: bytes."""
     inherited = getattr(native.Socket, name)
 
     def method(self, *args, **kwargs):
         _await_deadline(self, select.POLLIN)
-        return inherited(self, *args, **kwargs)
+        result = inherited(self, *args, **kwargs)
+        flags = args[flags_at] if len(args) > flags_at else kwargs.get("flags", 0)
+        if not flags & socket.MSG_PEEK:
+            received(self.meter, count(result))
+        return result
 
     method.__name__ = name
     method.__doc__ = inherited.__doc__
@@ -60,32 +70,61 @@ def _reading(name):
 
 
 class BoundedSocket(native.Socket):
-    """A ``socket.socket`` whose reads and writes end with TimeoutError at the deadline."""
+    """A ``socket.socket`` whose reads and writes end with TimeoutError at the deadline.
 
-    __slots__ = ()
+    ``meter``: the Meter that counts what goes through it.
+    """
 
-    recv = _reading("recv")
-    recv_into = _reading("recv_into")
-    recvfrom = _reading("recvfrom")
-    recvfrom_into = _reading("recvfrom_into")
-    recvmsg = _reading("recvmsg")
-    recvmsg_into = _reading("recvmsg_into")
+    __slots__ = ("meter",)
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.meter = NOBODY
+
+    recv = _reading("recv", 1, len)
+    recv_into = _reading("recv_into", 2, int)
+    recvfrom = _reading("recvfrom", 1, lambda result: len(result[0]))
+    recvfrom_into = _reading("recvfrom_into", 2, itemgetter(0))
+    recvmsg = _reading("recvmsg", 2, lambda result: len(result[0]))
+    recvmsg_into = _reading("recvmsg_into", 2, itemgetter(0))
 
     def send(self, data, flags=0):
-        while _await_deadline(self, select.POLLOUT):
+        if self.gettimeout() == 0:
+            count = super().send(data, flags)
+        else:
+            count = self._send(data, flags, _end_of(self.gettimeout()))
+        sent(self.meter, count)
+        return count
+
+    def sendall(self, data, flags=0):
+        if self.gettimeout() == 0:
+            super().sendall(data, flags)
+            sent(self.meter, memoryview(data).nbytes)
+            return None
+        end = _end_of(self.gettimeout())
+        with memoryview(data) as view, view.cast("B") as octets:
+            done = 0
+            while True:
+                count = self._send(octets[done:], flags, end)
+                sent(self.meter, count)
+                done += count
+                if done >= len(octets):
+                    return None
+
+    def _send(self, data, flags, end):
+        """Send some, waiting here and not in the system, which would not tell for how long."""
+        deadlines.check()
+        while True:
             try:
                 return super().send(data, flags | socket.MSG_DONTWAIT)
             except BlockingIOError:
-                pass  # another thread was faster
-        return super().send(data, flags)
-
-    def sendall(self, data, flags=0):
-        if deadlines.remaining() is None:
-            return super().sendall(data, flags)
-        with memoryview(data) as view, view.cast("B") as octets:
-            sent = 0
-            while sent < len(octets):
-                sent += self.send(octets[sent:], flags)
+                if not self.meter.stuck_since:
+                    self.meter.stuck_since = monotonic()
+            try:
+                _await(self, select.POLLOUT, end)
+            except BaseException:
+                self.meter.stuck_since = 0.0
+                raise
 
 
 class BoundedSSLSocket(native.SSLSocket):
@@ -97,6 +136,7 @@ class BoundedSSLSocket(native.SSLSocket):
     """
 
     _own_timeout = None
+    meter = NOBODY
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls, *args, **kwargs)
@@ -124,16 +164,24 @@ class BoundedSSLSocket(native.SSLSocket):
             return super().read(len, buffer)
         try:
             if buffer is None:
-                return self._patiently(tls.read, len)
-            return self._patiently(tls.read, len, buffer)
+                data = self._patiently(tls.read, len)
+                count = data.__len__()
+            else:
+                data = count = self._patiently(tls.read, len, buffer)
         except ssl.SSLEOFError:
             if not self.suppress_ragged_eofs:
                 raise
             return b"" if buffer is None else 0
+        received(self.meter, count)
+        return data
 
     def write(self, data):
         tls = self._sslobj
-        return super().write(data) if tls is None else self._patiently(tls.write, data)
+        if tls is None:
+            return super().write(data)
+        count = self._patiently(tls.write, data)
+        sent(self.meter, count)
+        return count
 
     def send(self, data, flags=0):
         return self.write(data) if self._sslobj and not flags else super().send(data, flags)
@@ -148,6 +196,9 @@ class BoundedSSLSocket(native.SSLSocket):
         return plain
 
     def shutdown(self, how):
+        if how != socket.SHUT_RD and self._sslobj is not None:
+            with self._guard:
+                say_goodbye(self._sslobj)
         super().shutdown(how)
         self.settimeout(self._own_timeout)
 
@@ -163,4 +214,10 @@ class BoundedSSLSocket(native.SSLSocket):
                 if self._own_timeout == 0:
                     raise
                 reads = isinstance(wants, ssl.SSLWantReadError)
-            _await(self, select.POLLIN if reads else select.POLLOUT, end)
+            if not reads and not self.meter.stuck_since:
+                self.meter.stuck_since = monotonic()
+            try:
+                _await(self, select.POLLIN if reads else select.POLLOUT, end)
+            except BaseException:
+                self.meter.stuck_since = 0.0
+                raise

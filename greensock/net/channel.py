@@ -18,6 +18,7 @@ of it several times as slow as one here.
 
 import errno
 import os
+from socket import MSG_PEEK
 from time import monotonic
 from typing import Any
 
@@ -26,6 +27,8 @@ from gevent.exceptions import ConcurrentObjectUseError, InvalidSwitchError
 from gevent.socket import wait
 from greenlet import greenlet  # type: ignore[import-untyped]
 from gevent.hub import getcurrent
+
+from .meters import NOBODY, received
 
 # A connection that is always ready gives the other greenlets a turn after so many full reads, or
 # so many bytes written: some 100 µs.
@@ -46,6 +49,7 @@ class Channel:
 
     __slots__ = (
         "timeout",
+        "meter",
         "watcher",
         "_hub",
         "_sock",
@@ -66,6 +70,7 @@ class Channel:
 
     def __init__(self, hub, sock, timeout):
         self.timeout = timeout
+        self.meter = NOBODY
         self.watcher = hub.loop.io(sock.fileno(), 1)
         self._hub = hub
         self._sock = sock
@@ -84,7 +89,10 @@ class Channel:
     def recv(self, size, flags=0):
         """At most ``size`` bytes; b'' when the peer has sent its last."""
         if flags:
-            return self._read(self._c_recv, size, flags)
+            data = self._read(self._c_recv, size, flags)
+            if not flags & MSG_PEEK:
+                received(self.meter, len(data))
+            return data
         if self._drained and size > 0 and self.timeout != 0.0:
             self.wait()
         while True:
@@ -95,16 +103,24 @@ class Channel:
                 if self.timeout == 0.0:
                     raise
                 self.wait()
-        if len(data) < size:
+        count = len(data)
+        if count < size:
             self._drained = True
         else:
             self._count_full_read()
+        # What meters.received does, without the call.
+        meter = self.meter
+        meter.received += count
+        meter.answered = False
         return data
 
     def recv_into(self, buffer, nbytes=0, flags=0):
         """Read into ``buffer``; the number of bytes, 0 when the peer has sent its last."""
         if flags or nbytes:
-            return self._read(self._sock.recv_into, buffer, nbytes, flags)
+            count = self._read(self._sock.recv_into, buffer, nbytes, flags)
+            if not flags & MSG_PEEK:
+                received(self.meter, count)
+            return count
         if self._drained and self.timeout != 0.0 and len(buffer):
             self.wait()
         while True:
@@ -119,6 +135,9 @@ class Channel:
             self._drained = True
         else:
             self._count_full_read()
+        meter = self.meter
+        meter.received += count
+        meter.answered = False
         return count
 
     def _read(self, function, *args):
@@ -146,24 +165,38 @@ class Channel:
             sent = 0
         if type(data) is not bytes or sent != len(data):
             with memoryview(data) as view, view.cast("B") as octets:
-                self._send_rest(octets, sent, flags)
-                sent = len(octets)
+                sent = self._send_rest(octets, sent, flags)
+        meter = self.meter
+        meter.sent += sent
+        meter.answered = True
         self._written += sent
         if self._written > BYTES_IN_A_ROW:
             self._written = 0
             gevent.sleep(0)
 
     def _send_rest(self, octets, sent, flags):
+        """Send what is left; return how many bytes of ``octets`` nobody has counted yet."""
         ends = None if self.timeout is None else monotonic() + self.timeout
-        while sent < len(octets):
-            if self.timeout == 0.0:
-                raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
-            left = None if ends is None else max(0.0, ends - monotonic())
-            wait(self.writer, left, TimeoutError("timed out"))
-            try:
-                sent += self._c_send(octets[sent:], flags)
-            except BlockingIOError:
-                pass  # another greenlet was faster
+        meter = self.meter
+        new = sent
+        try:
+            while sent < len(octets):
+                if self.timeout == 0.0:
+                    raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+                left = None if ends is None else max(0.0, ends - monotonic())
+                meter.sent += new
+                if new or not meter.stuck_since:
+                    meter.stuck_since = monotonic()
+                new = 0
+                wait(self.writer, left, TimeoutError("timed out"))
+                try:
+                    new = self._c_send(octets[sent:], flags)
+                    sent += new
+                except BlockingIOError:
+                    pass  # another greenlet was faster
+        finally:
+            meter.stuck_since = 0.0
+        return new
 
     @property
     def writer(self):

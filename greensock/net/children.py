@@ -52,12 +52,15 @@ class Child:
         return bool(green_select([self.sentinel], [], [], timeout)[0])
 
     def reap(self):
-        """Free what the system keeps of it. To be called once, when it has ended."""
+        """Free what the system keeps of it. To be called once, when it has ended.
+
+        Its wait status, 0 if all was well; None if that is not known.
+        """
         native.close(self.sentinel)
         try:
-            native.waitpid(self.pid, 0)
+            return native.waitpid(self.pid, 0)[1]
         except ChildProcessError:
-            pass  # somebody waited for any child, and got this one
+            return None  # somebody waited for any child, and got this one
 
     def signal(self, number):
         """Send it a signal. Until it is reaped its pid is nobody else's."""
@@ -105,10 +108,11 @@ class Sentries:
         watcher.close()
 
 
-def fork_child(body):
+def fork_child(body, hear=None):
     """Fork a child that runs ``body()`` and exits with the status it returns, or 1.
 
     The child has none of this process's greenlets, timers, watchers and signal handlers, and
+    hears nothing but SIGURG, for which ``hear()`` is called, if given. It
     leaves with ``os._exit`` once its standard streams are flushed. OSError if the system
     refuses a process or a descriptor; then there is no child.
     """
@@ -126,7 +130,7 @@ def fork_child(body):
             native.close(theirs)
         raise
     if pid == 0:
-        _live(body, mask)
+        _live(body, hear, mask)
     _unblock(mask)
     if theirs is not None:
         native.close(theirs)
@@ -162,10 +166,12 @@ def _unblock(mask):
     _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
 
-def _live(body, mask):
+def _live(body, hear, mask):
     status = 1
     try:
         start_afresh_in_child()
+        if hear is not None:
+            _signal.signal(_signal.SIGURG, lambda number, frame: hear())
         _unblock(mask)
         status = body()
         _flush_standard_streams()

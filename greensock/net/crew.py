@@ -34,13 +34,16 @@ class Job:
         if self.was_cut:
             self.shut()  # who cut it may have met the old form, which is used up
 
-    def shut(self):
-        """End its connection both ways, so that whoever waits on it wakes. Any thread may."""
+    def shut(self, how=socket.SHUT_RDWR):
+        """End its connection, so that whoever waits on it wakes. Any thread may.
+
+        ``how``: SHUT_RD if only nothing more shall be read.
+        """
         sock = raw(self.request)
         if sock is not None:
             try:
                 # Not an SSLSocket's own, which would take the TLS away from its worker.
-                _socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                _socket.socket.shutdown(sock, how)
             except OSError:
                 pass  # it has ended on its own
 
@@ -55,7 +58,6 @@ class Crew:
 
     def __init__(self):
         self._jobs: set[Job] = set()
-        self.add = self._jobs.add  # not a method of ours, which would cost twice as much
         self._changed = Condition()
         self._waiters = 0
 
@@ -65,11 +67,22 @@ class Crew:
     def __iter__(self):
         return iter(list(self._jobs))
 
+    def __contains__(self, job):
+        return job in self._jobs
+
+    def add(self, job):
+        self._jobs.add(job)
+        if self._waiters:
+            self._tell_waiters()
+
     def remove(self, job):
         self._jobs.discard(job)
         if self._waiters:
-            with self._changed:
-                self._changed.notify_all()
+            self._tell_waiters()
+
+    def _tell_waiters(self):
+        with self._changed:
+            self._changed.notify_all()
 
     def includes(self, worker):
         """Whether ``worker`` has a job here."""
@@ -77,11 +90,13 @@ class Crew:
 
     def wait(self, timeout=None, *, besides=None):
         """Wait until all but the worker ``besides`` are done; False if ``timeout`` came first."""
+        return self.wait_until(lambda: all(job.worker == besides for job in self), timeout)
+
+    def wait_until(self, fits, timeout=None):
+        """Wait until ``fits()``, which depends on who is here; whether it did in time."""
         with self._changed:
             self._waiters += 1
             try:
-                return self._changed.wait_for(
-                    lambda: all(job.worker == besides for job in self), timeout
-                )
+                return self._changed.wait_for(fits, timeout)
             finally:
                 self._waiters -= 1

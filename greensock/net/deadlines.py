@@ -35,7 +35,7 @@ def deadline(seconds):
 
 def remaining():
     """Seconds left until the caller's deadline, never negative; None if it has none."""
-    ends = _ends.get(getcurrent())
+    ends = _ends.get(getcurrent()) if _ends else None
     return None if ends is None else max(0.0, ends - monotonic())
 
 

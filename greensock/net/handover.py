@@ -7,6 +7,7 @@ made of a connection is left as it is.
 """
 
 import _socket
+import socket
 from typing import Any
 
 import gevent.socket
@@ -16,7 +17,12 @@ from gevent import get_hub
 from . import native
 from .bounded import BoundedSocket, BoundedSSLSocket
 from .datagrams import DatagramSocket
+from .secure import CooperativeSSLSocket
 from .sockets import CooperativeSocket
+
+# Plain numbers: making them the enums that sockets show costs a connection more than its accept.
+family_of = _socket.socket.family.__get__
+type_of = _socket.socket.type.__get__
 
 
 def cooperative(sock):
@@ -28,9 +34,9 @@ def cooperative(sock):
 
 def blocking(sock):
     """The connection as a blocking socket for an OS thread; ``sock`` is used up."""
-    if type(sock) is not native.Socket:
+    if type(sock) not in (native.Socket, BoundedSocket):
         return sock
-    bounded = _rebuilt(BoundedSocket, sock)
+    bounded = sock if type(sock) is BoundedSocket else _rebuilt(BoundedSocket, sock)
     bounded.settimeout(bounded.gettimeout())  # the descriptor may still be in non-blocking mode
     return bounded
 
@@ -44,7 +50,8 @@ def portable(sock):
 
 def _rebuilt(kind, sock):
     timeout = sock.gettimeout()
-    family, type_, proto = sock.family, sock.type, sock.proto
+    inner = raw(sock)
+    family, type_, proto = family_of(inner), type_of(inner), inner.proto
     rebuilt = kind(family, type_, proto, fileno=sock.detach())
     if timeout is not None:
         rebuilt.settimeout(timeout)
@@ -95,39 +102,46 @@ def is_tls(sock: Any) -> bool:
     return isinstance(sock, (native.SSLSocket, gevent.ssl.SSLSocket))
 
 
-def under_tls(sock, listener):
-    """``sock`` with TLS as ``listener`` would have wrapped it; the handshake is still to make.
+def under_tls(sock, context, suppress_ragged_eofs=True):
+    """``sock`` with the server's side of TLS; the handshake is still to make.
 
     ``sock`` is used up; if its peer has gone it is closed and the OSError goes on.
     """
     options = {
         "server_side": True,
         "do_handshake_on_connect": False,
-        "suppress_ragged_eofs": listener.suppress_ragged_eofs,
+        "suppress_ragged_eofs": suppress_ragged_eofs,
     }
     try:
         if isinstance(sock, gevent.socket.socket):
-            secure: Any = gevent.ssl.SSLSocket(sock, _context=listener.context, **options)
-        else:
-            secure = BoundedSSLSocket._create(sock, context=listener.context, **options)
+            return CooperativeSSLSocket(sock, _context=context, **options)
+        return BoundedSSLSocket._create(sock, context=context, **options)
     except BaseException:
         sock.close()
         raise
-    secure.do_handshake_on_connect = listener.do_handshake_on_connect
-    return secure
 
 
 def shake_hands(sock):
-    """Make the handshake, unless that is left to the handler.
+    """Make the handshake. If it fails, ``sock`` is closed and the OSError goes on."""
+    try:
+        sock.do_handshake()
+    except BaseException:
+        sock.close()
+        raise
 
-    If it fails, ``sock`` is closed and the OSError goes on.
-    """
-    if sock.do_handshake_on_connect:
-        try:
-            sock.do_handshake()
-        except BaseException:
-            sock.close()
-            raise
+
+def send_once(sock, data):
+    """Send ``data``, as far as that needs no waiting, as the last that the peer will hear."""
+    inner = raw(sock)
+    if inner is None:
+        return
+    try:
+        inner.send(data, socket.MSG_DONTWAIT)
+        inner.shutdown(socket.SHUT_WR)
+        # What is left unread would have the system call the words back.
+        inner.recv(1 << 16, socket.MSG_DONTWAIT)
+    except OSError:
+        pass  # the peer has gone, or has not sent anything
 
 
 def raw(sock):

@@ -5,13 +5,14 @@ greenlets reading one socket raise ConcurrentObjectUseError, and closing it in o
 EBADF in the other.
 """
 
-from socket import AF_INET, SHUT_RD, SHUT_WR, SOCK_STREAM
+from socket import AF_INET, MSG_PEEK, SHUT_RD, SHUT_WR, SOCK_STREAM
 
 from gevent import get_hub
 from gevent.socket import cancel_wait_ex, getdefaulttimeout, socket
 
 from .channel import Channel
 from .files import buffered_reader
+from .meters import received, sent
 
 
 class CooperativeSocket(socket):
@@ -44,6 +45,15 @@ class CooperativeSocket(socket):
             return  # its constructor failed
         channel.close()
 
+    @property
+    def meter(self):
+        """The Meter that counts what goes through it."""
+        return self._channel.meter
+
+    @meter.setter
+    def meter(self, meter):
+        self._channel.meter = meter
+
     def rest(self, who):
         """Let nobody wait: see ``Channel.rest``."""
         self._channel.rest(who)
@@ -67,6 +77,48 @@ class CooperativeSocket(socket):
     @property
     def _write_event(self):
         return self._channel.writer
+
+    # What the channel does not do itself.
+
+    def send(self, data, flags=0, *timeout):
+        """Send some of ``data``; see ``socket.send``."""
+        count = super().send(data, flags, *timeout)
+        sent(self._channel.meter, count)
+        return count
+
+    def sendmsg(self, *args, **kwargs):
+        """Send some of several buffers; see ``socket.sendmsg``."""
+        count = super().sendmsg(*args, **kwargs)
+        sent(self._channel.meter, count)
+        return count
+
+    def recvfrom(self, bufsize, flags=0):
+        """Read, and tell from where; see ``socket.recvfrom``."""
+        data, address = super().recvfrom(bufsize, flags)
+        self._count(len(data), flags)
+        return data, address
+
+    def recvfrom_into(self, buffer, nbytes=0, flags=0):
+        """Read into ``buffer``, and tell from where; see ``socket.recvfrom_into``."""
+        count, address = super().recvfrom_into(buffer, nbytes, flags)
+        self._count(count, flags)
+        return count, address
+
+    def recvmsg(self, bufsize, ancbufsize=0, flags=0):
+        """Read with ancillary data; see ``socket.recvmsg``."""
+        message = super().recvmsg(bufsize, ancbufsize, flags)
+        self._count(len(message[0]), flags)
+        return message
+
+    def recvmsg_into(self, buffers, ancbufsize=0, flags=0):
+        """Read into several buffers; see ``socket.recvmsg_into``."""
+        message = super().recvmsg_into(buffers, ancbufsize, flags)
+        self._count(message[0], flags)
+        return message
+
+    def _count(self, count, flags):
+        if not flags & MSG_PEEK:
+            received(self._channel.meter, count)
 
     def makefile(self, mode="r", buffering=None, **kwargs):
         """A file over the socket; see ``socket.makefile``."""

@@ -2,6 +2,7 @@
 
 import os
 import select
+from typing import Any
 
 from gevent.hub import Waiter
 
@@ -29,8 +30,9 @@ class _Duplicate:
 class Watch:
     """Waits until a descriptor is readable, the bell was rung, or time is up.
 
-    It watches a duplicate of ``fd``, because libev aborts the process when it comes upon a
-    descriptor that is closed, and anybody may close a server's socket at any time.
+    ``of``: the descriptor, None if there is none yet. It watches a duplicate, because libev
+    aborts the process when it comes upon a descriptor that is closed, and anybody may close a
+    server's socket at any time.
 
     Made, used and closed in one thread; only ``ring`` may come from elsewhere. A ring is never
     lost: one that comes while nobody waits ends the next wait at once.
@@ -39,10 +41,12 @@ class Watch:
     def __init__(self, hub, fd):
         self.hub = hub
         self.thread = native.get_ident()
-        self._watched = _Duplicate(fd)
-        note_for_child(self._watched)
-        self._io = hub.loop.io(self.fd, 1)
+        self.of: int | None = None
+        self._watched: Any = None
+        self._io: Any = None
         self._is_watching = False
+        if fd is not None:
+            self.look_at(fd)
         self._waiter = None
         self._rung = False
         self._guard = native.make_rlock()
@@ -56,10 +60,20 @@ class Watch:
             if self._bell is not None:
                 self._bell.send()
 
+    def look_at(self, fd):
+        """Watch ``fd`` from now on."""
+        self.let_go()
+        if self._io is not None:
+            self._io.close()
+        self._watched = _Duplicate(fd)
+        note_for_child(self._watched)
+        self.of = fd
+        self._io = self.hub.loop.io(self.fd, 1)
+
     @property
     def fd(self):
-        """The duplicate; -1 once it was let go."""
-        return self._watched.fd
+        """The duplicate; -1 while there is none."""
+        return -1 if self._watched is None else self._watched.fd
 
     def is_readable(self):
         """Whether the descriptor is readable at this moment."""
@@ -102,7 +116,8 @@ class Watch:
         Of other threads none may call it while a wait is under way.
         """
         self._stop_watching()
-        self._watched.close()
+        if self._watched is not None:
+            self._watched.close()
 
     def _stop_watching(self):
         if self._is_watching:
@@ -111,7 +126,8 @@ class Watch:
 
     def close(self):
         self.let_go()
-        self._io.close()
+        if self._io is not None:
+            self._io.close()
         with self._guard:
             self._bell.stop()
             self._bell.close()

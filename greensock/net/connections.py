@@ -1,0 +1,125 @@
+"""One connection in its server's books: whose, since when, how much, and how it ends."""
+
+import mmap
+import time
+from time import monotonic
+
+from zope.interface import implementer
+
+from ..interfaces import IConnection
+from .crew import Job
+
+
+@implementer(IConnection)
+class Connection(Job):
+    """A Job that is a connection; it is the Meter of its socket, too."""
+
+    __slots__ = (
+        "model",
+        "accepted_at",
+        "working_since",
+        "closed_at",
+        "reason",
+        "is_in_handshake",
+        "received",
+        "sent",
+        "answered",
+        "stuck_since",
+        "seen",
+        "cut_at",
+        "counted_as",
+        "was_told",
+        "__weakref__",
+    )
+
+    def __init__(self, request, client_address, model, worker=None):
+        super().__init__(request, client_address, worker)
+        self.model = model
+        self.accepted_at = self.working_since = monotonic()
+        self.closed_at = None
+        self.reason = None
+        self.is_in_handshake = False
+        self.received = 0
+        self.sent = 0
+        self.answered = False
+        self.stuck_since = 0.0
+        self.seen = None
+        self.cut_at = None
+        self.counted_as = None
+        self.was_told = False
+
+    def __repr__(self):
+        return f"<{self.state} connection from {self.client_address!r}>"
+
+    @property
+    def since(self):
+        """When it was accepted, in seconds since the epoch."""
+        return time.time() - (monotonic() - self.accepted_at)
+
+    @property
+    def seconds(self):
+        """Its age, or how long it lasted."""
+        return (self.closed_at or monotonic()) - self.accepted_at
+
+    @property
+    def state(self):
+        """See IConnection."""
+        if self.closed_at is not None:
+            return "closed"
+        if self.was_cut:
+            return "cut"
+        if self.is_in_handshake:
+            return "handshake"
+        return "parked" if self.is_at_rest else "open"
+
+    @property
+    def is_idle(self):
+        """Whether the peer has got an answer to all that it has sent."""
+        return self.answered
+
+    @property
+    def is_fresh(self):
+        """Whether nothing went over it yet."""
+        return not self.received and not self.sent
+
+    def hold(self, request):
+        """Go on with the request in another form, and count what goes through that."""
+        try:
+            request.meter = self
+        except AttributeError:
+            pass  # an application made it of its own kind
+        super().hold(request)
+
+    def close(self, reason):
+        """It has ended, for ``reason`` unless there was one before."""
+        self.closed_at = monotonic()
+        if self.reason is None:
+            self.reason = reason
+        self.request = None  # which refers to its meter
+
+
+def _shared(position, kind):
+    def get(self):
+        return kind(self._page[position])
+
+    def put(self, value):
+        self._page[position] = value
+
+    return property(get, put)
+
+
+class SharedConnection(Connection):
+    """One that a child process handles: what it counts there can be read here."""
+
+    __slots__ = ("_page",)
+
+    def __init__(self, request, client_address, model):
+        # Numbers up to 2**53 are exact.
+        self._page = memoryview(mmap.mmap(-1, 40)).cast("d")
+        super().__init__(request, client_address, model)
+
+    received = _shared(0, int)
+    sent = _shared(1, int)
+    answered = _shared(2, bool)
+    stuck_since = _shared(3, float)
+    is_in_handshake = _shared(4, bool)

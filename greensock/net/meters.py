@@ -1,0 +1,36 @@
+"""How much goes through a socket, and in which direction last."""
+
+
+class Meter:
+    """What the sockets here count with.
+
+    ``received``, ``sent``: bytes. ``answered``: whether the last ones were sent. ``stuck_since``:
+    when a write began to wait for the peer, in monotonic seconds, 0.0 if none waits; a byte taken
+    begins it anew.
+    """
+
+    __slots__ = ("received", "sent", "answered", "stuck_since")
+
+    def __init__(self):
+        self.received = 0
+        self.sent = 0
+        self.answered = False
+        self.stuck_since = 0.0
+
+
+NOBODY = Meter()
+"""The meter of sockets that nobody looks at."""
+
+
+def received(meter, count):
+    """Note that ``count`` bytes came in."""
+    meter.received += count
+    meter.answered = False
+
+
+def sent(meter, count):
+    """Note that ``count`` bytes went out."""
+    meter.sent += count
+    meter.answered = True
+    if meter.stuck_since:
+        meter.stuck_since = 0.0

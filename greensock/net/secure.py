@@ -1,0 +1,56 @@
+"""TLS over a cooperative socket: gevent's, counted, and with a proper end."""
+
+import ssl
+from socket import SHUT_RD
+from time import monotonic
+
+import gevent.ssl
+
+from .meters import NOBODY, received, sent
+
+
+def say_goodbye(tls):
+    """Send the alert that nothing follows, without which a peer must suspect an attack.
+
+    RFC 8446, section 6.1. ``tls``: the SSLObject. Its peer's own alert is not waited for.
+    """
+    try:
+        tls.shutdown()
+    except (ssl.SSLError, OSError):
+        pass  # it was sent, and the answer is not there yet; or nobody can be told any more
+
+
+class CooperativeSSLSocket(gevent.ssl.SSLSocket):
+    """A ``gevent.ssl.SSLSocket``. ``meter``: the Meter that counts what goes through it."""
+
+    meter = NOBODY
+
+    def read(self, nbytes=2014, buffer=None):
+        """Read decrypted bytes; see ``ssl.SSLSocket.read``."""
+        result = super().read(nbytes, buffer)
+        received(self.meter, len(result) if buffer is None else result)
+        return result
+
+    def write(self, data):
+        """Encrypt and send; the number of bytes of ``data`` taken."""
+        count = super().write(data)
+        sent(self.meter, count)
+        return count
+
+    def shutdown(self, how):
+        """Shut one side of the connection, or both; see ``socket.shutdown``."""
+        if how != SHUT_RD and self._sslobj is not None:
+            say_goodbye(self._sslobj)
+        super().shutdown(how)
+
+    def _wait(self, watcher, timeout_exc=None):
+        if watcher is not self._write_event:
+            super()._wait(watcher, timeout_exc)
+            return
+        if not self.meter.stuck_since:
+            self.meter.stuck_since = monotonic()
+        try:
+            super()._wait(watcher, timeout_exc)
+        except BaseException:
+            self.meter.stuck_since = 0.0
+            raise

@@ -1,0 +1,207 @@
+"""The way of a request from ``get_request`` to ``process_request``, and what it is made on it.
+
+What is here is for the serving greenlet itself; a mixin has what its model does otherwise.
+"""
+
+import socket
+import sys
+from time import monotonic
+from typing import Any
+
+from gevent.hub import GreenletExit, getcurrent
+
+from . import events
+from .net import handover
+from .net.accepting import receiver
+from .net.admission import host_of
+from .net.connections import Connection
+from .net.sockets import CooperativeSocket
+from .operations import Operations
+
+
+class Requests(Operations):
+    """Receives requests, admits them, and makes them what their handlers need."""
+
+    _gs_view: handover.View | None = None
+    _gs_requests_per_turn = 1
+    _gs_connection_kind: Any = CooperativeSocket
+
+    def _gs_intake(self, overridden: bool) -> Any:
+        """What the loop calls to get a request, which may be overridden, and to dispatch it."""
+        if self._gs_shares_socket_with_handlers() and not overridden:
+            _, view = self._gs_settled((b"", self.socket))
+            return self._gs_datagrams_for(view), self._gs_admit
+        return self.get_request, self._gs_dispatch
+
+    def _gs_dispatch(self, request, client_address):
+        """See one request from ``get_request`` into the hands of ``process_request``."""
+        if self.max_connections_per_peer is not None and self._gs_is_one_too_many(client_address):
+            self._gs_refuse(request, client_address, "max_connections_per_peer")
+        else:
+            self._gs_admit(self._gs_receive(request), client_address)
+
+    def _gs_is_one_too_many(self, client_address):
+        host = host_of(client_address)
+        peers = self._gs_founded_peers()
+        return not peers.has_room_for(host, self.max_connections_per_peer, self._gs_founded_crew())
+
+    def _gs_admit(self, request, client_address):
+        try:
+            if self.verify_request(request, client_address):
+                self._gs_process(request, client_address)
+            else:
+                events.emit(events.ConnectionRefused, self, client_address, "verify_request")
+                self.shutdown_request(request)
+        except Exception:
+            self._gs_fail(request, client_address)
+        except BaseException:
+            self.shutdown_request(request)
+            raise
+
+    def _gs_fail(self, request, client_address):
+        try:
+            self.handle_error(request, client_address)
+        finally:
+            self.shutdown_request(request)
+
+    def _gs_process(self, request, client_address):
+        """Have the request handled, which is not to end the server."""
+        job = self._gs_new_job(request, client_address)
+        job.worker = getcurrent()
+        self._gs_join_crew(job)
+        try:
+            if self._gs_enter(job):
+                self.process_request(job.request, client_address)
+        except Exception:
+            self._gs_note_failure(job)
+            self._gs_fail(job.request, client_address)
+        except GreenletExit:
+            self.shutdown_request(job.request)
+            if not job.was_cut:
+                raise
+        except BaseException:
+            self.shutdown_request(job.request)
+            raise
+        finally:
+            self._gs_leave_crew(job)
+
+    def _gs_enter(self, job):
+        """Make the request what its worker needs; False if its peer failed the TLS handshake."""
+        try:
+            job.hold(self._gs_settled(job.request))
+        except BaseException:
+            self.close_request(job.request)
+            raise
+        if self._gs_context is None and not handover.is_tls(getattr(self, "socket", None)):
+            return True
+        try:
+            self._gs_begin_tls(job)
+        except OSError as error:
+            if job.reason == "handshake_timeout":
+                error = TimeoutError(f"no handshake within {self.handshake_timeout} s")
+            elif job.reason is None:
+                job.reason = "handshake"
+            events.emit(events.HandshakeFailed, self, job.client_address, error)
+            return False
+        return True
+
+    def _gs_begin_tls(self, job):
+        """Make the handshake, if this connection begins with one; OSError if it fails."""
+        listener: Any = getattr(self, "socket", None)
+        if handover.is_tls(job.request) or isinstance(job.request, tuple):
+            return  # an application's own get_request was faster
+        if handover.is_tls(listener):
+            secure = handover.under_tls(
+                job.request, listener.context, listener.suppress_ragged_eofs
+            )
+            secure.do_handshake_on_connect = listener.do_handshake_on_connect
+            self._gs_shake_hands(job, secure)
+        elif self.implicit_tls:
+            self._gs_shake_hands(job, handover.under_tls(job.request, self._gs_context))
+
+    def _gs_shake_hands(self, job, secure):
+        job.hold(secure)  # whoever cuts it may have to do so in mid-handshake
+        if secure.do_handshake_on_connect:
+            job.is_in_handshake = True
+            try:
+                handover.shake_hands(secure)
+            finally:
+                job.is_in_handshake = False
+                job.working_since = monotonic()
+
+    def _gs_switch_to_tls(self, request, client_address, context):
+        """What a handler goes on with that has asked for TLS."""
+        context = context or self._gs_context
+        if context is None:
+            raise RuntimeError("there is no context for TLS: pass one, or set ssl_context")
+        if handover.is_tls(request):
+            raise RuntimeError(f"the connection from {client_address} speaks TLS already")
+        job = getattr(request, "meter", None)
+        if not isinstance(job, Connection):
+            job = Connection(request, client_address, self.model)  # an application's own
+        self._gs_shake_hands(job, handover.under_tls(request, context))
+        return job.request
+
+    def _gs_note_failure(self, job):
+        if isinstance(job, Connection) and job.reason is None:
+            job.reason = "failed"
+
+    def _gs_receive(self, request):
+        """The request as it comes from the accept loop."""
+        return self._gs_settled(request)
+
+    def _gs_settled(self, request):
+        """The request as greenlets of this thread want it."""
+        if isinstance(request, tuple):
+            return self._gs_with_view(request, handover.cooperative_view)
+        if request is getattr(self, "socket", None):
+            return request
+        return handover.cooperative(request)
+
+    # Datagrams
+
+    def _gs_receive_datagram(self) -> Any:
+        """``get_request`` of a datagram server."""
+        return self._gs_datagrams_for(self.socket)()
+
+    def _gs_datagrams_for(self, shared):
+        limit: int = self.max_packet_size  # type: ignore[attr-defined]  # of a datagram server
+
+        def truncated(client_address):
+            events.emit(events.DatagramTruncated, self, client_address, limit)
+
+        return receiver(self.socket, shared, limit, truncated)
+
+    def _gs_with_view(self, request, make_view):
+        """A datagram with a socket its handler can use, instead of the listener."""
+        own = getattr(self, "socket", None)
+        if own is None or len(request) != 2 or request[1] is not own or own.fileno() < 0:
+            return request
+        if self._gs_view is None or not self._gs_view.suits(own):
+            self._gs_drop_view()
+            self._gs_view = make_view(own)
+        return request[0], self._gs_view.socket
+
+    def _gs_drop_view(self):
+        view, self._gs_view = self._gs_view, None
+        if view is not None:
+            view.drop()
+
+    def _gs_shares_socket_with_handlers(self):
+        """Whether handlers get a cooperative view of the server's own socket."""
+        return getattr(self, "socket_type", None) == socket.SOCK_DGRAM
+
+    def _gs_report_drops(self, loop, *, now=False):
+        """Tell of datagrams the system has dropped, if any; called after each turn of the loop."""
+        if loop.drops is not None:
+            new, total = loop.drops.look(now=now)
+            if new:
+                events.emit(events.DatagramsDropped, self, new, total)
+
+    # Failures
+
+    def _gs_report_active(self, client_address):
+        self._gs_report(client_address, sys.exc_info()[1])
+
+    def _gs_report(self, client_address, error):
+        events.emit(events.RequestFailed, self, client_address, error)

@@ -1,0 +1,82 @@
+"""What may be set on a server, and what each setting may be.
+
+A wrong value is found before the server binds, and when it is set, instead of in the midst of the
+night.
+"""
+
+import ssl
+from collections.abc import Callable
+from math import isfinite
+from typing import Any
+
+OVERLOAD = ("backlog", "reject", "close")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _positive(value: Any) -> bool:
+    return value is None or _is_number(value) and value > 0
+
+
+_WHOLE = (_is_whole, "a whole number, 1 or more")
+_WHOLE_OR_NONE = (
+    lambda value: value is None or _is_whole(value),
+    "a whole number, 1 or more, or None for no limit",
+)
+_SECONDS = (_positive, "a number of seconds above 0, or None for no limit")
+_TRUTH = (lambda value: isinstance(value, bool), "True or False")
+
+# By name: whether a value is right, and what is expected.
+SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "max_connections": _WHOLE_OR_NONE,
+    "max_connections_per_peer": _WHOLE_OR_NONE,
+    "accept_rate": (_positive, "a number per second above 0, or None for no limit"),
+    "accept_burst": (
+        lambda value: value is None or _is_whole(value),
+        "a whole number, 1 or more, or None for as many as in one second",
+    ),
+    "overload": (OVERLOAD.__contains__, f"one of {', '.join(map(repr, OVERLOAD))}"),
+    "overload_reply": (
+        lambda value: isinstance(value, (bytes, bytearray)),
+        "bytes, such as b'421 busy, try again later\\r\\n'",
+    ),
+    "idle_timeout": _SECONDS,
+    "request_timeout": _SECONDS,
+    "handshake_timeout": _SECONDS,
+    "send_timeout": _SECONDS,
+    "drain_timeout": (
+        lambda value: value is None or _is_number(value) and value >= 0,
+        "a number of seconds, 0 or more, or None for no limit",
+    ),
+    "ssl_context": (
+        lambda value: value is None or isinstance(value, ssl.SSLContext) or callable(value),
+        "an ssl.SSLContext, a function that returns one, or None for no TLS",
+    ),
+    "implicit_tls": _TRUTH,
+    "max_workers": _WHOLE,
+    "reuse_greenlets": _TRUTH,
+}
+
+
+def check_setting(name: str, value: Any) -> None:
+    """Raise ValueError if the setting ``name`` may not be ``value``."""
+    is_right, expected = SETTINGS[name]
+    try:
+        right = is_right(value)
+    except TypeError:  # unhashable, or not comparable
+        right = False
+    if not right:
+        raise ValueError(f"{name} is {value!r}; give {expected}")
+
+
+def check_settings(server: Any) -> None:
+    """Raise ValueError for the first setting of ``server`` that is wrong."""
+    for name in SETTINGS:
+        if hasattr(server, name):
+            check_setting(name, getattr(server, name))

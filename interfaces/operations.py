@@ -1,0 +1,168 @@
+"""What keeps a server running: limits, deadlines, TLS, an orderly end, and a look inside.
+
+Everything here is an attribute or a method of the server. The attributes have their defaults on the
+class, may be set on a subclass or on one server, and are checked before the server binds and
+whenever they are set: ValueError says what came, and what was expected. They may be changed while
+the server serves, and hold from then on.
+
+They hold under every model, for connections. Datagrams have no beginning and no end: of what is
+here only ``accept_rate``, ``suspend``, ``resume``, ``drain`` and ``drain_timeout`` are for them.
+"""
+
+from zope.interface import Attribute, Interface
+
+
+class IConnection(Interface):
+    """One connection that a server has accepted, for whoever looks on.
+
+    It says what is known at the moment it is asked. All of it may be read in any thread.
+    """
+
+    client_address = Attribute("The peer, in the form its address family uses.")
+    since = Attribute("When it was accepted, in seconds since the epoch (float).")
+    seconds = Attribute("How long ago that is, or how long it lasted if it is closed.")
+    received = Attribute(
+        "Bytes the handler has read from it. Bytes that went past the request's own methods, as "
+        "through ``os.sendfile``, are not known here, nor those of a request that an "
+        "application's own ``get_request`` has made."
+    )
+    sent = Attribute("Bytes the handler has written to it; as for ``received``.")
+    state = Attribute(
+        "'handshake' while TLS begins, 'open' while its handler is at work, 'parked' while it "
+        "rests between two messages, 'cut' once its end was forced, 'closed'."
+    )
+    model = Attribute("The short name of the model it is handled under.")
+    reason = Attribute(
+        "Why it ends or has ended, None before: 'finished' when its handler returned, 'failed' "
+        "when that raised, 'refused' by verify_request, 'handshake' when TLS did not begin; and "
+        "if it was cut 'idle_timeout', 'request_timeout', 'handshake_timeout', 'send_timeout', "
+        "'kicked' or 'drain_timeout'."
+    )
+
+
+class IAdmission(Interface):
+    """Who gets in. A permit is taken before ``accept``, so that no limit is ever passed."""
+
+    max_connections = Attribute(
+        "Connections at a time (int, 1 or more), None for no limit. Without a model there is one."
+    )
+    max_connections_per_peer = Attribute(
+        "Connections at a time from one IP address (int, 1 or more), None for no limit. More "
+        "are accepted and closed, with ``overload_reply`` first if ``overload`` is 'reject'. "
+        "Peers on Unix sockets are not told apart, and not limited."
+    )
+    accept_rate = Attribute(
+        "Connections or datagrams per second (a number above 0), None for no limit. The others "
+        "wait in the system's queue, whatever ``overload`` says."
+    )
+    accept_burst = Attribute(
+        "How many ``accept_rate`` lets in at once after a quiet time (int, 1 or more); None for "
+        "as many as in one second, and at least one."
+    )
+    overload = Attribute(
+        "What happens to clients at ``max_connections``, and while no descriptor is left: "
+        "'backlog' leaves them in the system's queue until there is room, 'close' accepts and "
+        "closes them at once, 'reject' sends them ``overload_reply`` before. For want of a "
+        "descriptor, one held in reserve is used."
+    )
+    overload_reply = Attribute(
+        "What is sent when ``overload`` is 'reject' (bytes). Under TLS nothing is sent, because "
+        "nobody shakes hands with those who are turned away."
+    )
+
+    def suspend(release=False):
+        """Take no more, until ``resume``; connections that are open are not touched.
+
+        New clients wait in the system's queue; with ``release`` the listener is closed, and
+        they are refused. Returns when the loop has stopped taking, except in a handler, on the
+        serving greenlet and in a signal handler, where it asks and returns. It may be called
+        before ``serve_forever``.
+        """
+
+    def resume():
+        """Go on taking; the listener is opened again if it was released.
+
+        OSError if that fails, such as because somebody else has its address now; the server
+        stays suspended. Nothing happens if it is not suspended.
+        """
+
+
+class IDeadlines(Interface):
+    """How long a peer may take. Seconds, above 0; None for no limit.
+
+    Who takes longer is cut: the connection is shut both ways, which wakes a handler that reads or
+    writes; one that has not ended a second later is ended by force, which a greenlet meets as
+    GreenletExit, a process as SIGKILL and a thread not at all. It happens within an eighth of the
+    limit after its end, or 50 ms if that is more.
+    """
+
+    idle_timeout = Attribute("Without a byte either way.")
+    request_timeout = Attribute(
+        "For the whole handler. For a parked one, which rests between messages, for each message."
+    )
+    handshake_timeout = Attribute("For the TLS handshake. The default is 10 seconds.")
+    send_timeout = Attribute(
+        "For a write that waits, without a byte being taken, for a peer that does not read."
+    )
+
+
+class ITLS(Interface):
+    """TLS on a server of connections. Handshakes are made by the workers, never by the loop."""
+
+    ssl_context = Attribute(
+        "None for no TLS, an ``ssl.SSLContext``, or a function without arguments that returns "
+        "one: it is called before the server binds, and again by ``reload_tls``. Certificates, "
+        "protocols, SNI, ALPN, client certificates and session resumption are as it says."
+    )
+    implicit_tls = Attribute(
+        "Whether every connection begins with the handshake; if not, handlers begin it with "
+        "``switch_to_tls``. The default is True."
+    )
+
+    def reload_tls():
+        """Have ``ssl_context`` called again; its result is for new connections, old ones stay.
+
+        What it raises goes on to the caller, and the context stays what it was. TypeError if
+        ``ssl_context`` is no function.
+        """
+
+
+class IDraining(Interface):
+    """The end of a server that drops nobody."""
+
+    drain_timeout = Attribute(
+        "Seconds ``drain`` and ``server_close`` wait for handlers before they cut them, as a "
+        "deadline does (0 or more); None for no limit."
+    )
+
+    def drain(timeout=...):
+        """End in order; return the IConnections that had to be cut (list).
+
+        New clients are refused from now on, but those who are in the system's queue already
+        are served. ``serve_forever`` returns when the last of them was taken, and the listener is
+        closed. Connections that are idle are told that nothing will follow, as if the peer had
+        ended its side: those whose last bytes were sent by the handler, and those where for a
+        second nothing was sent at all. Handlers with a method ``draining`` have it called.
+        Then at most ``timeout`` seconds (``drain_timeout`` by default, None for no limit) are
+        given to those still at work, from the call on, before they are cut.
+
+        Any thread or greenlet may call it, and a second call waits for the same end. In a
+        handler of this server, on the serving greenlet and in a signal handler it asks and
+        returns an empty list; the rest is then done by ``serve_forever`` and ``server_close``.
+        """
+
+    def wait_for_connections(operator, count, timeout=None):
+        """Wait until the number of connections fits; whether it did.
+
+        ``operator``: one of '==', '!=', '<', '<=', '>' and '>='; ValueError otherwise.
+        ``timeout``: seconds, None for no limit.
+        """
+
+
+class IInspection(Interface):
+    """What goes on in a server, from any thread."""
+
+    connections = Attribute("The IConnections there are, the oldest first (list, made anew).")
+
+    def kick(connection):
+        """Cut one of ``connections``; whether it was still open."""
