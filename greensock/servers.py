@@ -7,11 +7,19 @@ from typing import Any
 
 from zope.interface import implementedBy, implementer, implementer_only
 
-from .interfaces import IDatagramServer, IStreamServer
+from .interfaces import IBinding, IDatagramServer, IStreamServer
 from .net import native
 from .net.accepting import accept
 from .net.newcomers import keep_newcomers_out
-from .net.listeners import BACKLOG, UnixPath, adopt, family_of, is_open_socket, note_listening
+from .net.listeners import (
+    BACKLOG,
+    accepts_connections,
+    adopt,
+    family_of,
+    is_open_socket,
+    note_listening,
+)
+from .net.unixpaths import UnixPath
 from .serving import Serving
 
 
@@ -38,7 +46,7 @@ class BaseServer(Serving, socketserver.BaseServer):
         self._gs_report_active(client_address)
 
 
-@implementer(IStreamServer)
+@implementer(IStreamServer, IBinding)
 class TCPServer(BaseServer, socketserver.TCPServer):
     """A server of TCP connections.
 
@@ -55,7 +63,8 @@ class TCPServer(BaseServer, socketserver.TCPServer):
     request_queue_size: int = BACKLOG
     allow_reuse_port: bool = False
     dual_stack: bool | None = None
-    """For IPv6: True to take IPv4 clients too, False not to, None for the system's default."""
+    unix_mode: int | None = None
+    unix_owner: str | int | None = None
 
     _gs_adopted = False
     _gs_bound_in: int | None = None
@@ -82,12 +91,14 @@ class TCPServer(BaseServer, socketserver.TCPServer):
                 raise
 
     def server_bind(self) -> None:
-        """Bind the socket as the class attributes say, and set ``server_address``."""
+        """Bind the socket as IBinding's attributes say, and set ``server_address``."""
         if not self._gs_adopted:
             self._gs_bound_in = os.getpid()
             self._gs_set_options()
             if self.address_family == getattr(socket, "AF_UNIX", None):
-                self._gs_unix_path = UnixPath.bind(self.socket, self.server_address)
+                self._gs_unix_path = UnixPath.bind(
+                    self.socket, self.server_address, self.unix_mode, self.unix_owner
+                )
             else:
                 self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -104,8 +115,9 @@ class TCPServer(BaseServer, socketserver.TCPServer):
             )
 
     def server_activate(self) -> None:
-        """Listen."""
-        self.socket.listen(self.request_queue_size)
+        """Listen; a socket that was adopted and listens already keeps the queue it has."""
+        if not (self._gs_adopted and accepts_connections(self.socket)):
+            self.socket.listen(self.request_queue_size)
         note_listening(self.socket)
 
     def server_close(self) -> None:
@@ -133,7 +145,7 @@ class TCPServer(BaseServer, socketserver.TCPServer):
         return accept(self.socket, self._gs_connection_kind)
 
 
-@implementer_only(IDatagramServer, implementedBy(BaseServer))  # it is no IStreamServer
+@implementer_only(IDatagramServer, IBinding, implementedBy(BaseServer))  # it is no IStreamServer
 class UDPServer(TCPServer, socketserver.UDPServer):
     """A server of UDP datagrams; ``server_address`` and the rest as for TCPServer."""
 

@@ -16,8 +16,15 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _is_whole(value: Any, least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_owner(value: Any) -> bool:
+    if isinstance(value, str):
+        user, _, group = value.partition(":")
+        return bool(user or group) and ":" not in group
+    return _is_whole(value, least=0)
 
 
 def _positive(value: Any) -> bool:
@@ -59,6 +66,18 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "an ssl.SSLContext, a function that returns one, or None for no TLS",
     ),
     "implicit_tls": _TRUTH,
+    "dual_stack": (
+        lambda value: value is None or isinstance(value, bool),
+        "True, False, or None for the system's default",
+    ),
+    "unix_mode": (
+        lambda value: value is None or _is_whole(value, least=0) and value <= 0o777,
+        "a file mode such as 0o660, or None for what the umask leaves",
+    ),
+    "unix_owner": (
+        lambda value: value is None or _is_owner(value),
+        "'user', 'user:group', 'user:', ':group' or an id, or None for the process's own",
+    ),
     "max_workers": _WHOLE,
     "reuse_greenlets": _TRUTH,
 }

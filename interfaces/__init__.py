@@ -39,7 +39,14 @@ from .handlers import (
 )
 from .models import IConcurrencyModel, IGreenletModel
 from .operations import IAdmission, IConnection, IDeadlines, IDraining, IInspection, ITLS
-from .servers import IDatagramServer, IGreenServer, IServer, ISocketServer, IStreamServer
+from .servers import (
+    IBinding,
+    IDatagramServer,
+    IGreenServer,
+    IServer,
+    ISocketServer,
+    IStreamServer,
+)
 from .toolbox import IEvent, ILock, IQueue, ITask, IToolbox
 
 __all__ = [
@@ -47,6 +54,7 @@ __all__ = [
     "IAcceptPaused",
     "IAcceptResumed",
     "IAdmission",
+    "IBinding",
     "IConcurrencyModel",
     "IConnection",
     "IConnectionClosed",

@@ -2,7 +2,8 @@
 
 ``IServer`` is what any server has, socket or not; ``ISocketServer`` adds the socket it waits on;
 ``IStreamServer`` and ``IDatagramServer`` say what a request is. These four are what the standard
-library's ``socketserver`` classes keep as well. ``IGreenServer`` is what greensock adds.
+library's ``socketserver`` classes keep as well. ``IGreenServer`` is what greensock adds, under a
+model also to those, and ``IBinding`` what its own servers know of opening a socket.
 
 The hooks run in this order, the first group once, the second for every request::
 
@@ -127,6 +128,36 @@ class IDatagramServer(ISocketServer):
     """
 
     max_packet_size = Attribute("Bytes of a datagram that are kept; a longer one is cut there.")
+
+
+class IBinding(ISocketServer):
+    """How greensock's own servers open their socket.
+
+    The attributes are checked and changed as those of ``interfaces.operations`` are, and hold when
+    the server binds. What does not suit its address family is left alone, and so is a socket that
+    was adopted: it keeps what its opener gave it.
+    """
+
+    allow_reuse_port = Attribute("For IP: whether ``server_bind`` sets SO_REUSEPORT.")
+    dual_stack = Attribute(
+        "For IPv6: True to take IPv4 clients too, False not to, None for the system's default."
+    )
+    unix_mode = Attribute(
+        "For a path: its mode (int), such as 0o660; None for what the umask leaves. Who may not "
+        "write there may not connect."
+    )
+    unix_owner = Attribute(
+        "For a path: whose it is, None for the process's own. 'user', 'user:group', ':group', or "
+        "'user:' for the user's login group; each a name or an id, and an int is a user's id."
+    )
+
+    def server_bind():
+        """Bind the socket and set ``server_address`` to what it is bound to.
+
+        With ``unix_mode`` or ``unix_owner`` nobody can connect before both are as they say.
+        ValueError if there is no such user or group, or if the address is an abstract name, which
+        has neither; PermissionError if the owner may not be changed. Then no path is left behind.
+        """
 
 
 class IGreenServer(IAdmission, IDeadlines, ITLS, IDraining, IInspection, IServer):

@@ -1,5 +1,6 @@
 """The socket a server waits on: opened for an address, or adopted from whoever opened it."""
 
+import errno
 import gc
 import os
 import socket
@@ -169,3 +170,20 @@ def test_the_listener_keeps_its_owners_timeout_and_blocking_mode(model, timeout)
         server.shutdown()
         assert timeout == server.socket.gettimeout()
         assert blocking == os.get_blocking(server.fileno())
+
+
+def test_a_listener_that_is_adopted_keeps_the_queue_it_has():
+    """It has room for two connections."""
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(f"\0greensock-test-queue-{os.getpid()}")
+        opened.listen(1)
+        address = opened.getsockname()
+        with greensock.UnixStreamServer(opened.detach(), Shout):
+            clients = [socket.socket(socket.AF_UNIX) for _ in range(3)]
+            try:
+                for client in clients:
+                    client.setblocking(False)
+                assert [0, 0, errno.EAGAIN] == [client.connect_ex(address) for client in clients]
+            finally:
+                for client in clients:
+                    client.close()

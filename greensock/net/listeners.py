@@ -1,8 +1,6 @@
 """Making the socket a server waits on: opened, or adopted from whoever opened it."""
 
-import os
 import socket
-import stat
 from typing import Any
 from weakref import WeakSet
 
@@ -83,59 +81,3 @@ def accepts_connections(sock: Any) -> bool:
         return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
     except (OSError, AttributeError):
         return False
-
-
-class UnixPath:
-    """A path in the file system that a socket of this process is bound to."""
-
-    def __init__(self, path):
-        self._path = path
-        self._identity = self._identify()
-        self._process = os.getpid()
-
-    @classmethod
-    def bind(cls, sock, path):
-        """Bind ``sock`` to ``path``, replacing a socket there that nobody answers on.
-
-        None for an abstract address, which leaves nothing behind. OSError (EADDRINUSE) if the
-        path is in use, or is no socket.
-        """
-        try:
-            sock.bind(path)
-        except OSError:
-            if not _is_stale(sock, path):
-                raise
-            os.unlink(path)
-            sock.bind(path)
-        bound = sock.getsockname()
-        return cls(os.path.abspath(bound)) if isinstance(bound, str) and bound else None
-
-    def remove(self):
-        """Remove the path, if it is still what this very process bound."""
-        if os.getpid() == self._process and self._identity == self._identify():
-            os.unlink(self._path)
-
-    def _identify(self):
-        try:
-            status = os.stat(self._path)
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
-
-
-def _is_stale(sock, path):
-    try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            return False
-    except OSError:
-        return False
-    probe = native.Socket(sock.family, sock.type)
-    with probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            return False
-    return False
