@@ -19,12 +19,14 @@ from gevent.hub import GreenletExit, getcurrent
 
 from . import events
 from .net import handover, native
-from .net.admission import Peers
+from .net.admission import Bucket, Peers
 from .net.connections import Connection
 from .net.crew import Crew, Job
 from .net.hubs import in_hub
+from .net.listeners import let_rebind
+from .net.unixpaths import UnixPath
 from .net.wardens import GRACE, Warden
-from .settings import SETTINGS, check_setting, check_settings
+from .settings import check_setting, check_settings, is_setting
 
 if TYPE_CHECKING:
     _Served = socketserver.TCPServer  # what it comes before in a server's bases
@@ -41,6 +43,9 @@ _COMPARISONS: dict[str, Callable[[int, int], bool]] = {
 }
 
 _founding = native.make_rlock()
+
+# Held while a listener is released or opened again.
+_turning = native.make_rlock()
 
 
 class Limits(NamedTuple):
@@ -93,8 +98,11 @@ class Operations(_Served):
     _gs_loop: Any = None
     _gs_crew: Crew | None = None
     _gs_peers: Peers | None = None
+    _gs_bucket: Bucket | None = None
     _gs_warden: Warden | None = None
     _gs_context: ssl.SSLContext | None = None
+    _gs_context_from: Any = None
+    _gs_was_switched = False
     _gs_suspended: str | None = None
     _gs_is_draining = False
     _gs_was_drained = False
@@ -103,15 +111,13 @@ class Operations(_Served):
     _gs_hearing: WeakSet | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name not in SETTINGS:
+        if not is_setting(self, name):
             super().__setattr__(name, value)
             return
         check_setting(name, value)
         if name == "ssl_context":
-            context = self._gs_made_context(value)
-            super().__setattr__(name, value)
-            self._gs_context = context
-            return
+            self._gs_context = self._gs_made_context(value)
+            self._gs_context_from = value
         super().__setattr__(name, value)
         if name == "max_connections_per_peer" and self._gs_peers is not None:
             self._gs_peers.forget_to_count()
@@ -124,7 +130,7 @@ class Operations(_Served):
     def _gs_check_settings(self) -> None:
         """ValueError for one that is wrong, before anything is opened."""
         check_settings(self)
-        self._gs_context = self._gs_made_context(self.ssl_context)
+        self._gs_loaded_context()
 
     # Connections
 
@@ -175,12 +181,13 @@ class Operations(_Served):
         if type(job) is not Job:
             job.close("finished")
         crew.remove(job)
+        is_connection = type(job) is not Job
+        if is_connection and job.counted_as is not None:
+            self._gs_founded_peers().let_go(job)
         loop = self._gs_loop
         if loop is not None and loop.wants_room:
             loop.room_was_made()
-        if type(job) is not Job:
-            if job.counted_as is not None:
-                self._gs_founded_peers().let_go(job)
+        if is_connection:
             events.emit(events.ConnectionClosed, self, job)
 
     def _gs_founded_crew(self):
@@ -213,7 +220,7 @@ class Operations(_Served):
         return Limits(
             self.idle_timeout,
             self.request_timeout,
-            self.handshake_timeout if self._gs_speaks_tls() else None,
+            self.handshake_timeout if self._gs_may_shake_hands() else None,
             self.send_timeout,
             self._gs_is_draining,
         )
@@ -238,29 +245,40 @@ class Operations(_Served):
 
     def suspend(self, release: bool = False) -> None:
         """Take no more, until ``resume``; see IAdmission."""
-        self._gs_suspended = "release" if release else self._gs_suspended or "keep"
+        if release and not hasattr(self, "socket"):
+            raise TypeError(f"{self!r} has no socket to release; call suspend() without it")
+        with _turning:
+            self._gs_suspended = "release" if release else self._gs_suspended or "keep"
         loop = self._gs_loop
         if loop is not None:
-            loop.ring()
-            if not self._gs_is_in_the_way(loop):
-                loop.wait_until_suspended()
-        elif release:
-            self._gs_release_listener()
+            loop.suspend(wait=not self._gs_is_in_the_way(loop))
+        else:
+            self._gs_release_if_asked()
 
     def resume(self) -> None:
         """Go on taking; see IAdmission."""
-        if self._gs_suspended is None:
-            return
-        if self.fileno() < 0:
-            self._gs_open_listener()
-        self._gs_suspended = None
+        with _turning:
+            if self._gs_suspended == "release" and self.fileno() < 0 and not self._gs_is_draining:
+                self._gs_open_listener()
+            self._gs_suspended = None
         loop = self._gs_loop
         if loop is not None:
             loop.ring()
+
+    def _gs_forget_suspension(self) -> None:
+        """The server ends; ``resume`` must not open it again."""
+        with _turning:
+            self._gs_suspended = None
 
     def _gs_is_in_the_way(self, loop: Any) -> bool:
         """Whether the caller keeps the loop from going on as long as it waits."""
         return in_hub() or getcurrent() is loop.greenlet or self._gs_is_at_work()
+
+    def _gs_release_if_asked(self) -> None:
+        """Close the listener, unless ``resume`` was faster."""
+        with _turning:
+            if self._gs_suspended == "release":
+                self._gs_release_listener()
 
     def _gs_release_listener(self) -> None:
         """Close the listener, and nothing else."""
@@ -271,16 +289,33 @@ class Operations(_Served):
         old, address = self.socket, self.server_address
         self.socket = native.Socket(self.address_family, self.socket_type)
         try:
+            let_rebind(self.socket)
+            self._gs_clear_path()
             self.server_bind()
             self.server_activate()
+            self.socket.settimeout(old.gettimeout())
+            if handover.is_tls(old):
+                self.socket = handover.listening_alike(self.socket, old)
         except BaseException:
             self.socket.close()
             self.socket, self.server_address = old, address
             raise
 
+    def _gs_clear_path(self) -> None:
+        """Remove what the standard library has left of the listener that was released."""
+        if self.address_family == getattr(socket, "AF_UNIX", None):
+            with native.Socket(self.address_family, self.socket_type) as scratch:
+                if path := UnixPath.bind(scratch, self.server_address):
+                    path.remove()
+
+    def _gs_takes_datagrams(self) -> bool:
+        return getattr(self, "socket_type", None) == socket.SOCK_DGRAM
+
     def _gs_is_full(self) -> bool:
         """Whether there are as many connections as there may be."""
         most = self.max_connections
+        if most is None or self._gs_takes_datagrams():
+            return False
         return most is not None and self._gs_crew is not None and len(self._gs_crew) >= most
 
     def _gs_has_room(self) -> bool:
@@ -308,26 +343,37 @@ class Operations(_Served):
             return True
         return self._gs_context is not None and self.implicit_tls
 
+    def _gs_may_shake_hands(self) -> bool:
+        """Whether there are handshakes that may take too long."""
+        return self._gs_context is not None or self._gs_was_switched or self._gs_speaks_tls()
+
     def reload_tls(self) -> None:
         """Have ``ssl_context`` called again; see ITLS."""
         make = self.ssl_context
-        if make is None or isinstance(make, ssl.SSLContext):
+        if make is None or isinstance(make, native.SSLContext):
             raise TypeError(
                 f"ssl_context is {make!r}, and there is nothing to load it from again; "
                 "set a function that returns an ssl.SSLContext"
             )
         self._gs_context = self._gs_made_context(make)
+        self._gs_context_from = make
         events.emit(events.TLSReloaded, self)
 
     def _gs_made_context(self, value: Any) -> ssl.SSLContext | None:
         if value is not None and getattr(self, "socket_type", None) == socket.SOCK_DGRAM:
             raise ValueError("ssl_context is set, but a server of datagrams speaks no TLS")
-        if value is None or isinstance(value, ssl.SSLContext):
-            return value
-        context = _without_arguments(value)()
-        if not isinstance(context, ssl.SSLContext):
-            raise TypeError(f"ssl_context returned {context!r}; it must return an ssl.SSLContext")
-        return context
+        if value is None:
+            return None
+        if isinstance(value, native.SSLContext):
+            return checked_context(value, "ssl_context is")
+        return checked_context(_without_arguments(value)(), "ssl_context returned")
+
+    def _gs_loaded_context(self) -> ssl.SSLContext | None:
+        """The context that ``ssl_context`` stands for, made once."""
+        if self._gs_context_from != self.ssl_context:
+            self._gs_context = self._gs_made_context(self.ssl_context)
+            self._gs_context_from = self.ssl_context
+        return self._gs_context
 
     # The end
 
@@ -397,9 +443,14 @@ class Operations(_Served):
 
     def _gs_kill(self, job):
         """End a worker that did not notice; where that can be done."""
-        if job.worker is not None and self.model in ("inline", "greenlet"):
+        loop = self._gs_loop
+        if job.worker is None or self.model not in ("inline", "greenlet"):
+            return
+        # A thread's main greenlet has no hub for a parent, but then the loop runs in it.
+        hub = job.worker.parent or (loop and loop.hub)
+        if hub is not None:
             # The greenlet's own hub has to do it, which may be another thread's.
-            job.worker.parent.loop.run_callback_threadsafe(self._gs_throw, job)
+            hub.loop.run_callback_threadsafe(self._gs_throw, job)
 
     def _gs_throw(self, job):
         if job in (self._gs_crew or ()):  # its greenlet may have another one by now
@@ -436,12 +487,22 @@ class Operations(_Served):
                 events.emit(events.RequestFailed, self, handler.client_address, error)
 
 
+def checked_context(context: Any, what: str) -> ssl.SSLContext:
+    """The context; TypeError or ValueError, beginning with ``what``, if no server can use it."""
+    if not isinstance(context, native.SSLContext):
+        raise TypeError(f"{what} {context!r}; give an ssl.SSLContext")
+    if context.protocol == ssl.PROTOCOL_TLS_CLIENT:
+        raise ValueError(
+            f"{what} a context for clients; make it with ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)"
+        )
+    return context
+
+
 def _without_arguments(function: Any) -> Any:
-    # A function of no arguments that stands in a class has become a method.
+    # A function that stands in a class has become a method, and may not know of any ``self``.
+    plain = getattr(function, "__func__", function)
     try:
-        inspect.signature(function).bind()
-    except TypeError:
-        return getattr(function, "__func__", function)
+        first = next(iter(inspect.signature(plain).parameters.values()), None)
     except ValueError:
-        pass  # a builtin, which cannot be asked
-    return function
+        return function  # a builtin, which cannot be asked
+    return plain if first is None or first.default is not first.empty else function

@@ -141,8 +141,8 @@ class IDraining(Interface):
         New clients are refused from now on, but those who are in the system's queue already
         are served. ``serve_forever`` returns when the last of them was taken, and the listener is
         closed. Connections that are idle are told that nothing will follow, as if the peer had
-        ended its side: those whose last bytes were sent by the handler, and those where for a
-        second nothing was sent at all. Handlers with a method ``draining`` have it called.
+        ended its side: those whose last bytes were sent by the handler, and no more for a moment,
+        and those over which nothing went for a second from their beginning. Handlers with a method ``draining`` have it called.
         Then at most ``timeout`` seconds (``drain_timeout`` by default, None for no limit) are
         given to those still at work, from the call on, before they are cut.
 

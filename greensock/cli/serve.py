@@ -6,15 +6,21 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import NoReturn
 
 import gevent
 
 from ..net.crossing import Event
+from ..net.systemd import Watchdog, notify, notify_reloading
 from ..servers import TCPServer
 from .endpoints import parse_endpoint
 from .loading import load_handler
+from .locating import locate
 from .opening import open_server, place_of
+from .options import settings_of
+from .suiting import check_settings_suit
+from .telemetry import Telemetry
 
 DEFAULT = "tcp://127.0.0.1:9000"
 
@@ -24,33 +30,48 @@ logger = logging.getLogger("greensock")
 def prepare(options: Namespace) -> Callable[[], int]:
     """Open what is asked for; return the function that serves it and returns the exit status."""
     endpoints = [parse_endpoint(text) for text in options.bind or [DEFAULT]]
+    settings = settings_of(options)
     handler = load_handler(options.handler)
     logging.basicConfig(
         level=options.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    locations = locate(endpoints)
+    check_settings_suit(settings, options.model, locations)
     servers: list[TCPServer] = []
     try:
-        for endpoint in endpoints:
-            servers.append(open_server(endpoint, handler, options.model, options.drain_timeout))
+        for location in locations:
+            servers.append(open_server(location, handler, options.model, settings))
+        telemetry = Telemetry(options, servers)
     except BaseException:
         for server in servers:
             server.server_close()
         raise
 
     def announce() -> None:
-        for endpoint, server in zip(endpoints, servers):
-            place = place_of(server)
-            if endpoint.transport == "fd":
-                place += f" ({endpoint})"
+        places = [place_of(server) for server in servers]
+        for location, place in zip(locations, places):
+            if location.is_adopted:
+                place += f" ({location.endpoint})"
             print(f"greensock: serving {options.handler} on {place}, model {options.model}")
+        telemetry.announce()
         sys.stdout.flush()
+        notify("READY=1", f"STATUS=serving {options.handler} on {', '.join(places)}")
 
-    return lambda: _serve(servers, announce)
+    def serve() -> int:
+        with telemetry, closing(Watchdog(gevent.get_hub())):
+            return _serve(servers, announce, telemetry.is_about_to_end)
+
+    return serve
 
 
-def _serve(servers: Sequence[TCPServer], announce: Callable[[], None]) -> int:
-    """Serve until a signal comes or every server was shut down; then drain and close."""
+def _serve(
+    servers: Sequence[TCPServer],
+    announce: Callable[[], None],
+    about_to_end: Callable[[], None],
+    ready_lag: float = 0.0,
+) -> int:
+    """Serve until a signal comes or every server was shut down; then drain."""
     enough = Event()
 
     def stop(number: int, frame: object) -> None:
@@ -60,27 +81,44 @@ def _serve(servers: Sequence[TCPServer], announce: Callable[[], None]) -> int:
 
     tasks = [gevent.spawn(server.serve_forever) for server in servers]
     gevent.spawn(lambda: gevent.joinall(tasks)).link(lambda _: enough.set())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Ignored it stays, as for every program that a shell started in the background.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, stop)
+    _hear(signal.SIGINT, stop)
+    _hear(signal.SIGTERM, stop)
+    _hear(signal.SIGHUP, lambda number, frame: _reload(servers))
     announce()
     try:
         enough.wait()
+        about_to_end()
+        if ready_lag and not all(task.ready() for task in tasks):
+            gevent.joinall(tasks, timeout=ready_lag)
     finally:
-        gevent.joinall([gevent.spawn(_close, server) for server in servers])
+        notify("STOPPING=1", "STATUS=waiting for the handlers at work")
+        gevent.joinall([gevent.spawn(_drain, server) for server in servers])
     status = int(any(task.exception is not None for task in tasks))
     if any(getattr(server, "_threads", ()) for server in servers):
         _exit_past_threads(status)
     return status
 
 
-def _close(server: TCPServer) -> None:
-    # Without a model the handler at work is the serving greenlet's, and shutdown waits for it.
-    with gevent.Timeout(server.drain_timeout, False):
-        server.shutdown()
+def _hear(number: signal.Signals, handler: Callable[[int, object], None]) -> None:
+    # Ignored it stays, as for every program that a shell started in the background.
+    if signal.getsignal(number) is not signal.SIG_IGN:
+        signal.signal(number, handler)
+
+
+def _drain(server: TCPServer) -> None:
     logger.info("%s takes no more; waiting for the handlers at work", place_of(server))
-    server.server_close()
+    server.drain()
+
+
+def _reload(servers: Sequence[TCPServer]) -> None:
+    notify_reloading()
+    for server in servers:
+        if callable(server.ssl_context):
+            try:
+                server.reload_tls()
+            except Exception as error:
+                logger.error("the certificates stay what they were: %s", error)
+    notify("READY=1")
 
 
 def _exit_past_threads(status: int) -> NoReturn:

@@ -15,7 +15,6 @@ from ..net.connections import SharedConnection
 from ..net.crew import Job
 from ..net.hubs import in_hub
 from ..net.listeners import close_all_in_child
-from ..net.wardens import is_over
 from .outside import OutsideMixIn
 
 
@@ -81,7 +80,8 @@ class ForkingMixIn(OutsideMixIn):
             with suppress(OSError):  # another thread was about to forget it
                 native.close(sibling.worker.sentinel)
         # A handler may close or shut down its server, and none of these is its to end.
-        self._gs_loop = self._gs_sentries = self._gs_crew = self.active_children = None
+        self._gs_loop = self._gs_sentries = self._gs_crew = self._gs_warden = None
+        self.active_children = None
         try:
             if not self._gs_enter(job):
                 return 1
@@ -104,6 +104,8 @@ class ForkingMixIn(OutsideMixIn):
             return  # another thread was faster
         if job.worker.reap():
             self._gs_note_failure(job)
+        if isinstance(job, SharedConnection) and job.is_in_handshake:  # when it was killed
+            self._gs_handshake_failed(job, ConnectionError("the process was ended"))
         self._gs_leave_crew(job)
         loop = self._gs_loop
         if loop is not None:
@@ -114,17 +116,23 @@ class ForkingMixIn(OutsideMixIn):
             self._gs_sentries.post(job.worker, lambda: self._gs_child_ended(job))
 
     def _gs_loop_opened(self, loop):
+        super()._gs_loop_opened(loop)
         self.collect_children()
         self._gs_sentries = Sentries(loop.hub)
         for job in self._gs_crew or ():
             self._gs_post_sentry(job)
 
     def _gs_loop_closing(self, loop):
+        super()._gs_loop_closing(loop)
         sentries, self._gs_sentries = self._gs_sentries, None
         if sentries is not None:
             sentries.close()
 
     def _gs_has_room(self):
+        if self._gs_is_full():
+            return False
+        if self._gs_is_full():
+            return False
         return self.active_children is None or len(self.active_children) < self.max_children
 
     def _gs_finish_crew(self):
@@ -158,8 +166,11 @@ class ForkingMixIn(OutsideMixIn):
         """In a child whose server drains. Called by its signal handler."""
         self._gs_is_draining = True
         super()._gs_tell_handlers()
-        if is_over(job, monotonic()):
+        if job.was_told:
             job.shut(socket.SHUT_RD)
+
+    def _gs_may_shake_hands(self):
+        return True  # a child may switch to TLS, with a context of its own, and nobody knows here
 
     def _gs_cut(self, job):
         job.worker.signal(signal.SIGTERM)

@@ -20,7 +20,7 @@ class Connection(Job):
         "working_since",
         "closed_at",
         "reason",
-        "is_in_handshake",
+        "handshake_since",
         "received",
         "sent",
         "answered",
@@ -38,7 +38,7 @@ class Connection(Job):
         self.accepted_at = self.working_since = monotonic()
         self.closed_at = None
         self.reason = None
-        self.is_in_handshake = False
+        self.handshake_since = 0.0  # monotonic seconds, while it is in the TLS handshake
         self.received = 0
         self.sent = 0
         self.answered = False
@@ -73,6 +73,10 @@ class Connection(Job):
         return "parked" if self.is_at_rest else "open"
 
     @property
+    def is_in_handshake(self):
+        return bool(self.handshake_since)
+
+    @property
     def is_idle(self):
         """Whether the peer has got an answer to all that it has sent."""
         return self.answered
@@ -98,6 +102,21 @@ class Connection(Job):
         self.request = None  # which refers to its meter
 
 
+_REASONS = (
+    None,
+    "finished",
+    "failed",
+    "refused",
+    "handshake",
+    "idle_timeout",
+    "request_timeout",
+    "handshake_timeout",
+    "send_timeout",
+    "kicked",
+    "drain_timeout",
+)
+
+
 def _shared(position, kind):
     def get(self):
         return kind(self._page[position])
@@ -115,11 +134,21 @@ class SharedConnection(Connection):
 
     def __init__(self, request, client_address, model):
         # Numbers up to 2**53 are exact.
-        self._page = memoryview(mmap.mmap(-1, 40)).cast("d")
+        self._page = memoryview(mmap.mmap(-1, 64)).cast("d")
         super().__init__(request, client_address, model)
 
     received = _shared(0, int)
     sent = _shared(1, int)
     answered = _shared(2, bool)
     stuck_since = _shared(3, float)
-    is_in_handshake = _shared(4, bool)
+    handshake_since = _shared(4, float)
+    was_told = _shared(5, bool)
+    working_since = _shared(6, float)
+
+    @property
+    def reason(self):
+        return _REASONS[int(self._page[7])]
+
+    @reason.setter
+    def reason(self, value):
+        self._page[7] = _REASONS.index(value)

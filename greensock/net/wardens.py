@@ -25,6 +25,9 @@ GRACE = 1.0
 # Seconds a new connection may be silent before a server that drains takes it for an idle one.
 FRESH = 1.0
 
+# Seconds without a byte after which an answer is thought to be complete.
+CALM = 0.2
+
 
 class Warden:
     """Walks round the connections of one server, on one hub, as long as there is anything to do.
@@ -111,7 +114,7 @@ class Warden:
         if reason is not None:
             self._has_cut = True
             self._cut(connection, reason)
-        elif limits.is_draining and is_over(connection, now):
+        elif limits.is_draining and _is_over(connection, now):
             self._tell(connection)
 
 
@@ -121,9 +124,11 @@ class _Woken(BaseException):
 
 def _overdue(connection, limits, now):
     """Which limit a connection has passed; None if it may stay."""
+    handshake_since = connection.handshake_since
+    if handshake_since:
+        late = _passed(now - handshake_since, limits.handshake_timeout)
+        return "handshake_timeout" if late else None
     working = now - connection.working_since
-    if connection.is_in_handshake:
-        return "handshake_timeout" if _passed(working, limits.handshake_timeout) else None
     stuck_since = connection.stuck_since
     if stuck_since and _passed(now - stuck_since, limits.send_timeout):
         return "send_timeout"
@@ -148,8 +153,10 @@ def _quiet(connection, now):
     return now - connection.seen[1]
 
 
-def is_over(connection, now):
+def _is_over(connection, now):
     """Whether nothing is asked of the handler, so that the connection may as well end."""
     if connection.is_fresh:
         return now - connection.accepted_at > FRESH
-    return connection.answered
+    # An answer may come in pieces.
+    calm = connection.is_at_rest or _quiet(connection, now) >= CALM
+    return connection.answered and calm

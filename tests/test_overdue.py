@@ -1,0 +1,242 @@
+"""Connections that take longer than the server's limits are cut, whatever handles them."""
+
+import errno
+import socket
+import time
+
+import gevent
+import pytest
+from gevent.hub import GreenletExit
+
+import greensock
+from greensock import BaseRequestHandler, StreamRequestHandler
+from greensock.interfaces import IConnectionClosed, IConnectionCut, IRequestFailed
+from tests.helpers import (
+    LOCAL,
+    Trap,
+    connect,
+    forks_beside_threads,
+    recorded,
+    rest,
+    served,
+    wait_until,
+)
+
+pytestmark = forks_beside_threads
+
+every_model = pytest.mark.parametrize("model", greensock.MODELS)
+
+# Seconds; long enough that a connection in use is not taken for an idle one on a slow machine.
+LIMIT = 0.4
+
+
+def new_server(handler, model, **attributes):
+    return type("Server", (greensock.server_class(model, "tcp"),), attributes)(LOCAL, handler)
+
+
+class EchoLines(StreamRequestHandler):
+    """Answers each line with itself."""
+
+    def handle(self):
+        for line in self.rfile:
+            self.wfile.write(line)
+
+
+class Flood(BaseRequestHandler):
+    """Sends without end."""
+
+    def handle(self):
+        while True:
+            self.request.sendall(bytes(1 << 20))
+
+
+class Sleep(BaseRequestHandler):
+    """Does not look at its connection."""
+
+    def handle(self):
+        self.toolbox.sleep(60)
+
+
+def closings(record):
+    """Why connections have ended."""
+    return [event.connection.reason for event in record if IConnectionClosed.providedBy(event)]
+
+
+@every_model
+def test_who_is_silent_for_too_long_is_cut(model):
+    with recorded(IConnectionCut, IConnectionClosed, IRequestFailed) as record:
+        with served(new_server(EchoLines, model, idle_timeout=LIMIT)) as server:
+            with connect(server) as client:
+                client.sendall(b"one\n")
+                began = time.monotonic()
+                assert b"one\n" == rest(client)
+                assert LIMIT <= time.monotonic() - began + 0.05
+            wait_until(lambda: not server.connections)
+    assert ["idle_timeout"] == closings(record)
+    assert ["idle_timeout"] == [event.reason for event in record if IConnectionCut.providedBy(event)]
+    assert [] == [event.error for event in record if IRequestFailed.providedBy(event)]
+
+
+@every_model
+def test_a_silence_before_the_first_byte_counts(model):
+    with served(new_server(EchoLines, model, idle_timeout=LIMIT)) as server:
+        with connect(server) as client:
+            assert b"" == rest(client)
+
+
+@every_model
+def test_who_says_something_in_time_stays(model):
+    with recorded(IConnectionCut) as record:
+        with served(new_server(EchoLines, model, idle_timeout=LIMIT)) as server:
+            with connect(server) as client:
+                ends = time.monotonic() + 3 * LIMIT
+                while time.monotonic() < ends:
+                    client.sendall(b"here\n")
+                    assert b"here\n" == client.recv(100)
+                    gevent.sleep(0.02)
+                client.shutdown(socket.SHUT_WR)
+                assert b"" == rest(client)
+    assert [] == record
+
+
+@pytest.mark.parametrize("model", ["greenlet", "thread", "fork"])
+def test_parked_connections_are_cut_too(model):
+    class Parked(EchoLines):
+        parked = True
+
+        def handle(self):
+            self.wfile.write(self.rfile.readline())
+
+    with recorded(IConnectionClosed) as record:
+        with served(new_server(Parked, model, idle_timeout=LIMIT)) as server:
+            with connect(server) as client:
+                client.sendall(b"one\n")
+                assert b"one\n" == rest(client)
+            wait_until(lambda: not server.connections)
+    assert ["idle_timeout"] == closings(record)
+
+
+@every_model
+def test_who_does_not_read_is_cut(model):
+    """Even one who is not idle for the other limit, because that is none."""
+    with recorded(IConnectionClosed) as record:
+        with served(new_server(Flood, model, send_timeout=LIMIT)) as server:
+            with connect(server):
+                wait_until(lambda: closings(record))
+    assert ["send_timeout"] == closings(record)
+
+
+@every_model
+def test_who_reads_slowly_is_not_stuck(model):
+    class Sends(BaseRequestHandler):
+        def handle(self):
+            self.request.sendall(bytes(16 << 20))
+
+    with recorded(IConnectionCut) as record:
+        with served(new_server(Sends, model, send_timeout=1)) as server:
+            with connect(server) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+                total, pauses = 0, 10
+                while data := client.recv(1 << 20):
+                    total += len(data)
+                    if pauses and total > (16 << 20) // pauses:
+                        pauses -= 1
+                        gevent.sleep(0.1)
+    assert (16 << 20, []) == (total, record)
+
+
+@every_model
+def test_a_request_may_take_so_long(model):
+    """However much it says meanwhile."""
+    with recorded(IConnectionClosed) as record:
+        with served(new_server(EchoLines, model, request_timeout=LIMIT)) as server:
+            with connect(server) as client:
+                try:
+                    while client.sendall(b"still here\n") or client.recv(100):
+                        gevent.sleep(0.01)
+                except OSError as error:
+                    assert error.errno in (errno.EPIPE, errno.ECONNRESET)
+            wait_until(lambda: closings(record))
+    assert ["request_timeout"] == closings(record)
+
+
+@pytest.mark.parametrize("model", ["inline", "greenlet", "fork"])
+def test_who_does_not_notice_is_ended_by_force(model):
+    """The connection has been shut before, and a thread could not be ended."""
+    with recorded(IConnectionClosed, IRequestFailed) as record:
+        with served(new_server(Sleep, model, request_timeout=LIMIT)) as server:
+            for _ in range(2):
+                with connect(server) as client:
+                    assert b"" == rest(client)
+            wait_until(lambda: 2 == len(closings(record)))
+    assert ["request_timeout"] * 2 == closings(record)
+    assert [] == [event.error for event in record if IRequestFailed.providedBy(event)]
+
+
+def test_each_message_of_a_parked_handler_is_a_request():
+    class Parked(BaseRequestHandler):
+        parked = True
+
+        def handle(self):
+            word = self.request.recv(100)
+            if word == b"stay":
+                self.toolbox.sleep(60)
+            self.request.sendall(word)
+
+    with recorded(IConnectionClosed) as record:
+        with served(new_server(Parked, "greenlet", request_timeout=LIMIT)) as server:
+            with connect(server) as client:
+                ends = time.monotonic() + 2 * LIMIT
+                while time.monotonic() < ends:
+                    client.sendall(b"short")
+                    assert b"short" == client.recv(100)
+                    gevent.sleep(0.05)
+                client.sendall(b"stay")
+                assert b"" == rest(client)
+            wait_until(lambda: closings(record))
+    assert ["request_timeout"] == closings(record)
+
+
+@every_model
+def test_limits_may_be_set_while_it_serves(model):
+    with served(new_server(EchoLines, model)) as server:
+        with connect(server) as client:
+            client.sendall(b"one\n")
+            assert b"one\n" == client.recv(100)
+            server.idle_timeout = LIMIT
+            assert b"" == rest(client)
+
+
+def test_a_greenlet_that_is_ended_by_force_gets_greenlet_exit(mailbox):
+    class Tell(BaseRequestHandler):
+        def handle(self):
+            try:
+                gevent.sleep(60)
+            except GreenletExit as error:
+                mailbox.put(type(error).__name__)
+                raise
+
+    with served(new_server(Tell, "greenlet", idle_timeout=LIMIT)) as server:
+        with connect(server):
+            assert "GreenletExit" == mailbox.get()
+
+
+def test_a_thousand_silent_clients_are_cut_while_one_is_served():
+    with recorded(IConnectionClosed) as record:
+        with served(new_server(EchoLines, "greenlet", idle_timeout=LIMIT), "greenlet") as server:
+            silent = [connect(server) for _ in range(1000)]
+            with connect(server) as client:
+                while len(record) < 1000:
+                    client.sendall(b"here\n")
+                    assert b"here\n" == client.recv(100)
+            for one in silent:
+                assert b"" == rest(one)
+                one.close()
+    assert {"idle_timeout"} == set(closings(record)[:1000])
+
+
+@every_model
+def test_nothing_is_limited_by_default(model):
+    with served(new_server(Trap, model)) as server:
+        limits = server.idle_timeout, server.request_timeout, server.send_timeout
+        assert (None, None, None) == limits and 10 == server.handshake_timeout
