@@ -19,22 +19,28 @@ from gevent.hub import GreenletExit
 
 from . import interfaces
 from .events import subscribe
+from .peers import one_line
 
 logger = logging.getLogger("greensock")
 
 
 def _write(interface, level, text, *names):
     def write(event):
-        logger.log(level, text, *(getattr(event, name) for name in names))
+        logger.log(level, text, *(_shown(getattr(event, name)) for name in names))
 
     subscribe(interface, write)
 
 
+def _shown(value):
+    # A peer may have put a line of its own into its address.
+    return value if isinstance(value, (int, float)) else one_line(value)
+
+
 def _write_failure(event):
     if isinstance(event.error, (SystemExit, GreenletExit, KeyboardInterrupt)):
-        logger.info("request from %s ended by %r", event.client_address, event.error)
+        logger.info("request from %s ended by %r", one_line(event.client_address), event.error)
     else:
-        logger.error("request from %s failed", event.client_address, exc_info=event.error)
+        logger.error("request from %s failed", one_line(event.client_address), exc_info=event.error)
 
 
 subscribe(interfaces.IRequestFailed, _write_failure)

@@ -87,6 +87,17 @@ def test_event_is_logged(caplog, level, text, kind, fields):
     assert expected == (record.exc_info and record.exc_info[1])
 
 
+def test_a_peer_adds_no_line_of_its_own(caplog):
+    """Whose Unix socket may be at any path."""
+    path = "x\n2026-01-01 ERROR"
+    with caplog.at_level(logging.DEBUG, "greensock"):
+        events.emit(events.ConnectionCut, "server", path, "kicked")
+        events.emit(events.RequestFailed, "server", path, raised(ValueError))
+        events.emit(events.RequestFailed, "server", path, raised(SystemExit))
+    assert [] == [record for record in caplog.records if "\n" in record.getMessage()]
+    assert 3 == len(caplog.records)
+
+
 def test_serving_is_not_logged(caplog):
     with caplog.at_level(logging.DEBUG, "greensock"):
         with serving(TCPServer(LOCAL, StreamRequestHandler)):

@@ -15,6 +15,7 @@ from .. import MODELS, __version__
 from ..errors import CommandError, EndpointError
 from . import run, serve
 from .endpoints import FORMS
+from .telemetry import add_telemetry_options
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -101,6 +102,7 @@ def _add_serve(commands: "argparse._SubParsersAction[_Parser]") -> None:
         default="warning",
         help="what is worth a line on standard error (default: warning)",
     )
+    add_telemetry_options(parser)
     parser.set_defaults(prepare=serve.prepare)
 
 

@@ -1,0 +1,106 @@
+"""What a command tells of itself: its access log and its status server."""
+
+import logging
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from logging.handlers import WatchedFileHandler
+
+from ..access import log_access
+from ..access import logger as access_logger
+from ..errors import CommandError
+from ..servers import TCPServer
+from ..status import Status, parse_address
+
+
+def add_telemetry_options(parser: ArgumentParser) -> None:
+    """Let a command take the options that Telemetry goes by."""
+    parser.add_argument(
+        "--access-log",
+        metavar="FILE",
+        help="append a line for every connection that has ended to FILE, '-' for standard output; "
+        "the file may be renamed at any time, and a new one is begun",
+    )
+    parser.add_argument(
+        "--access-log-format",
+        choices=("text", "json"),
+        default="text",
+        help="a line of words, or a JSON object a line (default: text)",
+    )
+    parser.add_argument(
+        "--status",
+        metavar="[HOST:]PORT",
+        help="serve health, metrics, connections and a page with live plots over HTTP, to whoever "
+        "can connect; without HOST to this machine alone",
+    )
+
+
+class Telemetry:
+    """Both of them, where they are asked for. CommandError if one cannot be had.
+
+    Used in a ``with`` statement, it serves meanwhile, on this thread's hub.
+    """
+
+    def __init__(self, options: Namespace, servers: Sequence[TCPServer]) -> None:
+        self._status = _open_status(options.status, servers) if options.status else None
+        try:
+            if options.access_log is not None:
+                _begin_access_log(options.access_log, options.access_log_format)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Telemetry":
+        if self._status is not None:
+            self._status.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def announce(self) -> None:
+        """Say where the status is served."""
+        if self._status is not None:
+            print(f"greensock: status at {self._status.url}")
+
+    def is_about_to_end(self) -> None:
+        """Have those who ask whether all is ready hear that it is not."""
+        if self._status is not None:
+            self._status.is_ready = False
+
+    def close(self) -> None:
+        """Tell nobody anything any more."""
+        if self._status is not None:
+            self._status.server_close()
+
+
+def _open_status(text: str, servers: Sequence[TCPServer]) -> Status:
+    try:
+        return Status(parse_address(text), servers)
+    except ValueError as error:
+        raise CommandError(f"--status: {error}") from None
+    except OSError as error:
+        raise CommandError(
+            f"cannot serve the status at {text}: {error.strerror or error}; choose another --status"
+        ) from None
+
+
+def _begin_access_log(path: str, format: str) -> None:
+    handler: logging.Handler
+    try:
+        if path == "-":
+            handler = logging.StreamHandler(sys.stdout)
+        else:
+            handler = WatchedFileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(
+            f"cannot write the access log {path!r}: {error.strerror}; "
+            f"its directory is {os.path.dirname(os.path.abspath(path))}"
+        ) from None
+    is_json = format == "json"
+    handler.setFormatter(logging.Formatter("%(message)s" if is_json else "%(asctime)s %(message)s"))
+    access_logger.addHandler(handler)
+    access_logger.setLevel(logging.INFO)
+    access_logger.propagate = False  # --log-level is for the other log
+    log_access(json=is_json)

@@ -1,0 +1,159 @@
+"""The counts of a Tally for Prometheus, by way of the package ``prometheus_client``."""
+
+from collections.abc import Callable, Iterator
+from itertools import accumulate
+from typing import NamedTuple
+from weakref import WeakSet
+
+from .tally import BOUNDS, Counts, Tally
+
+try:
+    from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+    from prometheus_client.core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        HistogramMetricFamily,
+        Metric,
+    )
+    from prometheus_client.registry import Collector
+except ImportError as error:
+    raise ImportError(
+        "greensock.metrics needs the package prometheus_client: pip install greensock[metrics]",
+        name=error.name,
+    ) from error
+
+__all__ = ["CONTENT_TYPE_LATEST", "Metrics", "expose", "render"]
+
+
+class _Counted(NamedTuple):
+    name: str
+    help: str
+    of: str
+    labels: tuple[str, ...] = ("model",)
+
+
+_COUNTED = (
+    _Counted("connections", "Connections that were admitted.", "opened"),
+    _Counted(
+        "connections_closed",
+        "Connections that have ended, and why.",
+        "closed",
+        ("model", "reason"),
+    ),
+    _Counted(
+        "connections_refused",
+        "Connections, or datagrams, that were turned away, and why.",
+        "refused",
+        ("model", "reason"),
+    ),
+    _Counted("received_bytes", "Bytes that handlers have read from connections.", "received"),
+    _Counted("sent_bytes", "Bytes that handlers have written to connections.", "sent"),
+    _Counted("requests_failed", "Handlers, or hooks on the way to them, that raised.", "failed"),
+    _Counted("handshakes_failed", "TLS handshakes that were not completed.", "handshakes_failed"),
+    _Counted("accepts_failed", "Errors while accepting.", "accepts_failed"),
+    _Counted("accept_pauses", "Times accepting could not go on, as without descriptors.", "pauses"),
+    _Counted("drains", "Drains that were begun.", "drains"),
+    _Counted("datagrams_truncated", "Datagrams longer than max_packet_size.", "truncated"),
+    _Counted("datagrams_dropped", "Datagrams the system had no room for.", "dropped"),
+)
+
+
+class Metrics(Collector):
+    """What prometheus_client collects: a Tally as ``greensock_...`` metrics."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics of this moment."""
+        counts = self._tally.counts()
+        for counted in _COUNTED:
+            yield _counter(counted, counts)
+        yield _active(counts)
+        yield _durations(counts)
+        yield GaugeMetricFamily(
+            "greensock_accept_paused",
+            "Servers that cannot accept for now.",
+            value=self._tally.paused(),
+        )
+
+    describe = collect  # by whose names a registry knows that it has these already
+
+
+def expose(registry: CollectorRegistry = REGISTRY) -> Callable[[], None]:
+    """Count from now on, and have ``registry`` collect it; return a function that undoes both.
+
+    ValueError if it does so already. Connections, bytes and reasons are as in IConnection. What is
+    counted in child processes of ForkingMixIn is what their parent knows: ``requests_failed`` are
+    the children that did not end well, be it a failed handshake.
+    """
+    tally = Tally()
+    metrics = Metrics(tally)
+    try:
+        registry.register(metrics)
+    except BaseException:
+        tally.close()
+        raise
+    _exposed_in.add(registry)
+
+    def undo() -> None:
+        if registry in _exposed_in:
+            _exposed_in.discard(registry)
+            registry.unregister(metrics)
+            tally.close()
+
+    return undo
+
+
+_exposed_in: "WeakSet[CollectorRegistry]" = WeakSet()
+
+
+def render(tally: Tally) -> bytes:
+    """All metrics of the process in Prometheus's text format (CONTENT_TYPE_LATEST).
+
+    They are those of the default registry, and the tally's, unless that registry has such already.
+    """
+    return generate_latest(_Everything(tally))
+
+
+class _Everything(Collector):
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def collect(self) -> Iterator[Metric]:
+        yield from REGISTRY.collect()
+        if REGISTRY not in _exposed_in:
+            yield from Metrics(self._tally).collect()
+
+
+def _counter(counted: _Counted, counts: Counts) -> Metric:
+    family = CounterMetricFamily(
+        f"greensock_{counted.name}", counted.help, labels=counted.labels
+    )
+    for labels, number in counts.of(counted.of):
+        family.add_metric(labels, number)
+    return family
+
+
+def _active(counts: Counts) -> Metric:
+    family = GaugeMetricFamily(
+        "greensock_connections_active", "Connections that are open.", labels=["model"]
+    )
+    seen = {labels[0] for labels, _ in counts.of("opened")}
+    for model in sorted(seen.union(counts.active)):
+        family.add_metric([model], counts.active[model])
+    return family
+
+
+def _durations(counts: Counts) -> Metric:
+    family = HistogramMetricFamily(
+        "greensock_connection_duration_seconds",
+        "How long the connections lasted that have ended.",
+        labels=["model"],
+    )
+    found = dict(counts.of("within"))
+    bounds = [*map(str, BOUNDS), "+Inf"]
+    for labels, seconds in counts.of("seconds"):
+        numbers = (found.get((*labels, f"{place:02}"), 0) for place in range(len(bounds)))
+        family.add_metric(labels, list(zip(bounds, accumulate(numbers))), sum_value=seconds)
+    return family

@@ -1,0 +1,147 @@
+"""What happened in the servers of this process, counted.
+
+Rule: whoever reads the counts never sees one go down.
+
+Theory of operation. A Tally subscribes to events and adds up. The bytes of connections that are
+open are not in any event; they are added when somebody asks, and counted for good when the
+connection ends. A forked child has a copy, in which nothing is counted: what its parent does not
+see, such as why its handler failed, the parent learns from the child's exit status.
+"""
+
+import os
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from . import interfaces
+from .net import native
+from .observers import observe
+
+# Upper bounds of a histogram, in seconds. One request takes milliseconds, a chat takes hours.
+BOUNDS = (0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0, 3600.0)
+
+# What is 0 from the first server on: what first turns up as 1 has not increased, to Prometheus.
+_FROM_THE_START = (
+    *("opened", "received", "sent", "failed", "handshakes_failed", "accepts_failed"),
+    *("pauses", "drains"),
+)
+
+_Numbers = defaultdict[tuple[str, ...], float]
+
+
+class Counts:
+    """The numbers of one moment, by name and labels; every label is a string."""
+
+    def __init__(self, counts: _Numbers, active: "Counter[str]") -> None:
+        self._counts = counts
+        self.active = active
+
+    def of(self, name: str) -> Iterator[tuple[tuple[str, ...], float]]:
+        """The (labels, number) pairs of a name, in order."""
+        found = (key for key in self._counts if key[0] == name)
+        return ((key[1:], self._counts[key]) for key in sorted(found))
+
+    def total(self, name: str) -> float:
+        """All that was counted under a name."""
+        return sum(number for _, number in self.of(name))
+
+
+class Tally:
+    """Counts from its making until ``close``. Any thread may use it, and signal handlers too."""
+
+    def __init__(self) -> None:
+        self._counts: _Numbers = defaultdict(int)
+        self._open: set[Any] = set()
+        self._paused: set[int] = set()
+        self._pid = os.getpid()
+        self._guard = native.make_rlock()
+        self.close = observe(
+            {
+                interfaces.IServerStarted: self._started,
+                interfaces.IServerStopped: self._went_on,
+                interfaces.IConnectionOpened: self._opened,
+                interfaces.IConnectionClosed: self._closed,
+                interfaces.IConnectionRefused: self._refused,
+                interfaces.IRequestFailed: self._failed,
+                interfaces.IHandshakeFailed: lambda event: self._count("handshakes_failed", event),
+                interfaces.IAcceptFailed: lambda event: self._count("accepts_failed", event),
+                interfaces.IAcceptPaused: self._has_paused,
+                interfaces.IAcceptResumed: self._went_on,
+                interfaces.IDrainStarted: lambda event: self._count("drains", event),
+                interfaces.IDatagramTruncated: lambda event: self._count("truncated", event),
+                interfaces.IDatagramsDropped: self._dropped,
+            }
+        )
+
+    def counts(self) -> Counts:
+        """What there is by now."""
+        with self._guard:
+            counts = self._counts.copy()
+            connections = list(self._open)
+        active: Counter[str] = Counter()
+        for connection in connections:
+            active[connection.model] += 1
+            counts["received", connection.model] += connection.received
+            counts["sent", connection.model] += connection.sent
+        return Counts(counts, active)
+
+    def paused(self) -> int:
+        """How many servers cannot accept for now."""
+        return len(self._paused)
+
+    def is_paused(self, server: Any) -> bool:
+        """Whether this one cannot."""
+        return id(server) in self._paused
+
+    def _add(self, number: float, *key: str) -> None:
+        if os.getpid() == self._pid:  # in a child, a thread that is not there may hold the guard
+            with self._guard:
+                self._counts[key] += number
+
+    def _count(self, name: str, event: Any, *labels: str) -> None:
+        self._add(1, name, event.server.model, *labels)
+
+    def _started(self, event: Any) -> None:
+        if os.getpid() != self._pid:
+            # Not the child of a request but one that serves by itself, with counts of its own.
+            self._pid = os.getpid()
+            self._guard = native.make_rlock()
+            self._counts, self._open, self._paused = defaultdict(int), set(), set()
+        for name in _FROM_THE_START:
+            self._add(0, name, event.server.model)
+
+    def _opened(self, event: Any) -> None:
+        self._count("opened", event)
+        self._open.add(event.connection)
+
+    def _closed(self, event: Any) -> None:
+        if os.getpid() != self._pid:
+            return
+        connection, model = event.connection, event.server.model
+        with self._guard:
+            self._open.discard(connection)
+            self._add(connection.received, "received", model)
+            self._add(connection.sent, "sent", model)
+            self._add(1, "closed", model, str(connection.reason))
+            self._add(connection.seconds, "seconds", model)
+            bucket = bisect_left(BOUNDS, connection.seconds)
+            self._add(1, "within", model, f"{bucket:02}")
+            if model == "fork" and connection.reason == "failed":
+                self._add(1, "failed", model)
+
+    def _refused(self, event: Any) -> None:
+        self._count("refused", event, str(event.reason))
+
+    def _failed(self, event: Any) -> None:
+        self._count("failed", event)
+
+    def _has_paused(self, event: Any) -> None:
+        self._count("pauses", event)
+        self._paused.add(id(event.server))
+
+    def _went_on(self, event: Any) -> None:
+        self._paused.discard(id(event.server))
+
+    def _dropped(self, event: Any) -> None:
+        self._add(event.count, "dropped", event.server.model)

@@ -1,0 +1,499 @@
+"""A look at servers from outside, over HTTP."""
+
+import base64
+import hashlib
+import http.client
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import gevent
+import pytest
+from prometheus_client import REGISTRY, Counter
+from prometheus_client.parser import text_string_to_metric_families
+
+import greensock
+from greensock import events
+from greensock.interfaces import IConnectionClosed, IRequestFailed
+from greensock.metrics import expose
+from greensock.status import Status, parse_address, serve_status
+from greensock.status import view
+from greensock.status.handler import StatusHandler
+from tests.commands import command, running
+from tests.helpers import (
+    LOCAL,
+    PATIENCE,
+    Crash,
+    Echo,
+    Shout,
+    ask,
+    connect,
+    connect_to,
+    recorded,
+    rest,
+    served,
+    subscribed,
+)
+
+PAGES = {
+    "/": "text/html; charset=utf-8",
+    "/healthz": "text/plain; charset=utf-8",
+    "/readyz": "text/plain; charset=utf-8",
+    "/metrics": "text/plain; version=",
+    "/stats.json": "application/json",
+    "/connections.json": "application/json",
+}
+
+
+class Client(http.client.HTTPConnection):
+    """One that lets greenlets run while it waits, for the server may be one of them."""
+
+    def connect(self):
+        self.sock = connect_to((self.host, self.port))
+
+
+def request(address, path, method="GET", headers=()):
+    """The answer, and its body."""
+    client = Client(*address)
+    try:
+        client.putrequest(method, path, skip_host=True)
+        for name, value in headers or [("Host", "localhost")]:
+            client.putheader(name, value)
+        client.endheaders()
+        response = client.getresponse()
+        return response, response.read()
+    finally:
+        client.close()
+
+
+def get(status, path, *headers):
+    """The status code of an answer, and its text."""
+    response, body = request(status.server_address, path, headers=headers)
+    return response.status, body.decode()
+
+
+def data(status, path):
+    code, text = get(status, path)
+    assert 200 == code
+    return json.loads(text)
+
+
+@pytest.fixture
+def server():
+    with served(greensock.GreenletTCPServer(LOCAL, Echo)) as server:
+        yield server
+
+
+@pytest.fixture
+def status(server):
+    with served(Status("127.0.0.1:0", [server])) as status:
+        yield status
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_is_answered(status, path):
+    """With headers that let a browser do nothing but show it; and HEAD alike, without the body."""
+    response, body = request(status.server_address, path)
+    assert 200 == response.status
+    assert response.headers["Content-Type"].startswith(PAGES[path])
+    assert str(len(body)) == response.headers["Content-Length"]
+    assert "no-store" == response.headers["Cache-Control"]
+    assert "nosniff" == response.headers["X-Content-Type-Options"]
+    assert "same-origin" == response.headers["Cross-Origin-Resource-Policy"]
+    assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+    assert "greensock" == response.headers["Server"]
+    assert body
+    head, nothing = request(status.server_address, path + "?query", "HEAD")
+    assert (200, b"") == (head.status, nothing)
+    assert response.headers["Content-Type"] == head.headers["Content-Type"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_nothing_can_be_changed(status, method):
+    response, _ = request(status.server_address, "/", method)
+    assert (405, "GET, HEAD") == (response.status, response.headers["Allow"])
+
+
+def test_there_is_nothing_else(status):
+    assert (404, f"404 there is {', '.join(PAGES)}\n") == get(status, "/favicon.ico")
+    assert 404 == get(status, "/../etc/passwd")[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("<script> / HTTP/1.0", 501),
+        ("<script>", 400),
+        ("GET <script> HTTP/9.9", 505),
+        ("GET / HTTP/1.0\r\n<script>: x" + "\r\nx: x" * 200, 431),
+        ("GET /" + 70000 * "x" + "<script> HTTP/1.0", 414),
+    ],
+)
+def test_what_a_peer_sends_is_not_repeated(status, line, code):
+    with connect(status) as client:
+        client.sendall(f"{line}\r\n\r\n".encode())
+        answer = rest(client).decode()
+    assert f"{code} " in answer.splitlines()[-1]
+    assert "script" not in answer
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:9", "127.0.0.1:9100", "127.1.2.3", "[::1]:9", "[::1]"]
+)
+def test_this_machine_may_be_asked_for_by_its_names(status, host):
+    assert (200, "ok\n") == get(status, "/healthz", ("Host", host))
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "localhost.evil.example", "10.0.0.1", "", "[::1].evil.example", "["],
+)
+def test_a_name_that_somebody_made_to_lead_here_is_refused(status, host):
+    """Whoever owns it would read in the browsers of those who visit him."""
+    for path in PAGES:
+        assert 403 == get(status, path, ("Host", host))[0]
+    assert 403 == get(status, "/", ("Host", "localhost"), ("Host", host))[0]
+
+
+def test_what_sends_no_host_header_is_no_browser(status):
+    assert (200, "ok\n") == get(status, "/healthz", ("Accept", "*/*"))
+
+
+def test_whoever_binds_it_to_all_addresses_may_call_it_what_he_likes(server):
+    with served(Status("0.0.0.0:0", [server])) as status:
+        place = "127.0.0.1", status.server_port
+        response, body = request(place, "/healthz", headers=[("Host", "node7.example")])
+    assert (200, b"ok\n") == (response.status, body)
+
+
+def test_it_is_ready_while_servers_take_connections():
+    """Not before, and not while one is suspended, cannot accept, drains, or is about to end."""
+    server = greensock.GreenletTCPServer(LOCAL, Echo)
+    place = "%s:%d" % server.server_address
+    with served(Status(0, [server])) as status:
+        assert (503, f"{place} is stopped\n") == get(status, "/readyz")
+        with served(server):
+            assert (200, "ready\n") == get(status, "/readyz")
+            server.suspend()
+            assert (503, f"{place} is suspended\n") == get(status, "/readyz")
+            server.resume()
+            assert (200, "ready\n") == get(status, "/readyz")
+            events.emit(events.AcceptPaused, server, OSError())
+            assert (503, f"{place} is paused\n") == get(status, "/readyz")
+            events.emit(events.AcceptResumed, server, 1.0)
+            status.is_ready = False
+            assert (503, "about to end, or not ready yet\n") == get(status, "/readyz")
+            assert not data(status, "/stats.json")["ready"]
+            status.is_ready = True
+            server.drain()
+            assert (503, f"{place} is draining\n") == get(status, "/readyz")
+        assert (200, "ok\n") == get(status, "/healthz")
+
+
+@pytest.mark.parametrize("model", greensock.MODELS)
+def test_connections_are_listed(model):
+    """Who is connected and how much went over it, but not what."""
+    with (
+        served(greensock.server_class(model)(LOCAL, Echo)) as server,
+        served(Status(0, [server])) as status,
+        connect(server) as client,
+    ):
+        client.sendall(b"a secret")
+        client.recv(8, socket.MSG_WAITALL)
+        found = data(status, "/connections.json")
+        own = client.getsockname()
+        client.shutdown(socket.SHUT_WR)
+        rest(client)
+    assert b"secret" not in json.dumps(found).encode()
+    [connection] = found.pop("connections")
+    assert 1 == found["total"]
+    assert 0 <= connection.pop("seconds") <= PATIENCE
+    assert abs(connection.pop("since") - time.time()) <= PATIENCE
+    assert connection.pop("sent") in (0, 8)  # it may not have been counted yet
+    assert {
+        "server": "%s:%d" % server.server_address,
+        "peer": "%s:%d" % own,
+        "received": 8,
+        "state": "open",
+        "model": model,
+    } == connection
+
+
+def test_of_many_connections_the_oldest_are_listed(server, status, monkeypatch):
+    monkeypatch.setattr(view, "LISTED", 1)
+    with connect(server) as older, connect(server) as newer:
+        for client in older, newer:
+            client.sendall(b"x")
+            client.recv(1)
+        found = data(status, "/connections.json")
+        own = older.getsockname()[1]
+    assert (2, 1) == (found["total"], len(found["connections"]))
+    assert found["connections"][0]["peer"].endswith(f":{own}")
+
+
+def test_statistics_are_of_the_servers(mailbox):
+    """And not of those who look at them."""
+    with subscribed(IConnectionClosed, lambda event: mailbox.put(event.connection.reason)):
+        server = greensock.ThreadingTCPServer(LOCAL, Shout)
+        server.max_connections = 50
+        with served(Status(0, [server])) as status, served(server):
+            data(status, "/stats.json")
+            mailbox.get()
+            ask(server)
+            mailbox.get()
+            found = data(status, "/stats.json")
+    assert [
+        {
+            "address": "%s:%d" % server.server_address,
+            "model": "thread",
+            "state": "serving",
+            "connections": 0,
+            "max_connections": 50,
+        }
+    ] == found["servers"]
+    assert (1, 0, 6, 6) == tuple(found[name] for name in ("opened", "active", "received", "sent"))
+    assert {"finished": 1} == found["closed"]
+    assert {"failed": 0, "handshakes_failed": 0, "accepts_failed": 0} == found["errors"]
+
+
+def test_failures_are_counted(mailbox):
+    with subscribed(IConnectionClosed, lambda event: mailbox.put(event.connection.reason)):
+        with served(greensock.GreenletTCPServer(LOCAL, Crash)) as server:
+            with served(Status(0, [server])) as status:
+                ask(server, b"")
+                mailbox.get()
+                assert 1 == data(status, "/stats.json")["errors"]["failed"]
+
+
+def metrics_of(status):
+    code, text = get(status, "/metrics")
+    assert 200 == code
+    return [family.name for family in text_string_to_metric_families(text)]
+
+
+def test_metrics_are_those_of_the_process(status):
+    """An application's own as well; and none is there twice."""
+    own = Counter("test_status_own", "One of an application.")
+    try:
+        names = metrics_of(status)
+        undo = expose()
+        try:
+            again = metrics_of(status)
+        finally:
+            undo()
+    finally:
+        REGISTRY.unregister(own)
+    assert {"test_status_own", "greensock_connections", "python_info"} <= set(names)
+    assert sorted(names) == sorted(again)
+    assert len(set(names)) == len(names)
+
+
+def test_without_the_package_metrics_say_what_to_install(status, monkeypatch):
+    monkeypatch.delattr(greensock, "metrics")
+    monkeypatch.delitem(sys.modules, "greensock.metrics")
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    code, text = get(status, "/metrics")
+    assert 501 == code
+    assert text.endswith("pip install greensock[metrics]\n")
+
+
+def test_an_error_is_told_and_logged(status, monkeypatch):
+    """As of an application's own collector, which may raise."""
+    monkeypatch.setattr(view, "stats", lambda *args: 1 / 0)
+    with recorded(IRequestFailed) as failures:
+        code, text = get(status, "/stats.json")
+        assert 500 == code
+        assert "ZeroDivision" not in text
+        status.server_close()
+    assert [ZeroDivisionError] == [type(failure.error) for failure in failures]
+
+
+def test_who_says_nothing_is_let_go(server, monkeypatch):
+    """Without a line in the log."""
+    monkeypatch.setattr(StatusHandler, "timeout", 0.05)
+    with recorded(IRequestFailed) as failures, served(Status(0, [server])) as status:
+        with connect(status) as client:
+            assert b"" == rest(client)
+    assert [] == failures
+
+
+def test_its_limits_hold():
+    """A status server that can be filled up is no status server."""
+    assert (64, 20.0, 30.0) == (
+        Status.max_connections,
+        Status.idle_timeout,
+        Status.request_timeout,
+    )
+    assert StatusHandler.timeout < Status.idle_timeout
+
+
+def test_it_is_served_beside_the_servers_of_a_thread():
+    server = greensock.GreenletTCPServer(LOCAL, Echo)
+    with server, serve_status(("127.0.0.1", 0), [server]) as status:
+        with served(server, "greenlet"):
+            assert (200, "ready\n") == get(status, "/readyz")
+    with pytest.raises(ConnectionRefusedError):
+        get(status, "/readyz")
+
+
+def test_it_may_be_closed_before_it_was_served():
+    """Nothing is printed, and nothing listens for events any more."""
+    before = list(events._subscriptions)
+    status = serve_status(0, [])
+    assert before != events._subscriptions
+    status.server_close()
+    gevent.sleep(0)
+    assert before == events._subscriptions
+
+
+def test_a_port_in_use_is_an_error(status):
+    """And leaves nothing behind."""
+    before = list(events._subscriptions)
+    with pytest.raises(OSError, match="in use"):
+        Status(status.server_address, [])
+    assert before == events._subscriptions
+
+
+def test_it_may_speak_ipv6(server):
+    try:
+        status = Status("[::1]:0", [server])
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    with served(status):
+        assert f"http://[::1]:{status.server_port}/" == status.url
+        with connect(status) as client:
+            client.sendall(b"GET /healthz HTTP/1.0\r\nHost: evil.example\r\n\r\n")
+            assert b" 403 " in rest(client)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("9100", ("127.0.0.1", 9100)),
+        (9100, ("127.0.0.1", 9100)),
+        (":9100", ("127.0.0.1", 9100)),
+        ("0.0.0.0:0", ("0.0.0.0", 0)),
+        ("localhost:65535", ("localhost", 65535)),
+        ("[::1]:9100", ("::1", 9100)),
+    ],
+)
+def test_an_address_is_a_port_or_a_host_and_a_port(text, address):
+    assert address == parse_address(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "65536", -1, "127.0.0.1", "::1:9", "[::1]", "[::1:9", "tcp://h:9", "h:٩"]
+)
+def test_what_is_no_address_is_told(text):
+    with pytest.raises(ValueError, match=re.escape(repr(text))):
+        parse_address(text)
+
+
+def test_the_page_needs_nothing_from_elsewhere(status):
+    """And a browser runs nothing in it but its own script and style, known by their hashes."""
+    response, body = request(status.server_address, "/")
+    policy = dict(
+        each.split(" ", 1) for each in response.headers["Content-Security-Policy"].split("; ")
+    )
+    for element in "script", "style":
+        [text] = re.findall(rf"<{element}>(.*?)</{element}>", body.decode(), re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" == policy[f"{element}-src"]
+    assert ("'none'", "'self'", "'none'", "'none'") == tuple(
+        policy[name] for name in ("default-src", "connect-src", "base-uri", "frame-ancestors")
+    )
+    assert not re.search(rb"https?://|\bsrc=|\son\w+=|\sstyle=|innerHTML", body)
+
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))),
+    None,
+)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
+def test_the_page_works_in_a_browser(server, status, tmp_path):
+    """It shows who is connected, draws its plots, and breaks no rule of its own policy."""
+    with connect(server) as client:
+        client.sendall(b"x")
+        client.recv(1)
+        ended = subprocess.run(
+            [
+                *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu"),
+                *("--enable-logging=stderr", f"--user-data-dir={tmp_path}"),
+                *("--virtual-time-budget=3000", "--dump-dom", status.url),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        peer = "%s:%d" % client.getsockname()
+    assert '<span id="state" role="status" class="good">ready</span>' in ended.stdout
+    assert f"<td>{peer}</td>" in ended.stdout
+    assert 3 <= len(re.findall(r'class="edge" d="M\d', ended.stdout))
+    assert "CONSOLE" not in ended.stderr
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    path = tmp_path_factory.mktemp("here")
+    (path / "handlers.py").write_text(
+        "import socketserver\n"
+        "class Held(socketserver.StreamRequestHandler):\n"
+        "    def handle(self):\n"
+        "        self.wfile.write(b'ready')\n"
+        "        self.rfile.read(1)\n"
+        "        self.wfile.write(b'done')\n"
+    )
+    return path
+
+
+SERVE = "serve", "handlers:Held", "--bind", "tcp://127.0.0.1:0"
+
+
+@pytest.mark.worldless
+@pytest.mark.parametrize("model", greensock.MODELS)
+def test_the_command_serves_it_to_the_end(here, model):
+    """While handlers finish as well, but then it is not ready any more."""
+    options = "--status", "0", "--log-level", "info", "--model", model
+    with running(*SERVE, *options, cwd=here, measured=True) as process:
+        port = int(re.search(r":(\d+),", process.line())[1])
+        place = re.fullmatch(r"greensock: status at http://(127\.0\.0\.1):(\d+)/", process.line())
+        address = place[1], int(place[2])
+        with connect_to(("127.0.0.1", port)) as client:
+            assert b"ready" == client.recv(5, socket.MSG_WAITALL)
+            assert (200, b"ready\n") == answer(address, "/readyz")
+            assert 1 == json.loads(answer(address, "/stats.json")[1])["opened"]
+            process.signal(signal.SIGTERM)
+            process.complaint("takes no more")
+            code, text = answer(address, "/readyz")
+            assert (503, True) == (code, text.startswith(b"about to end"))
+            assert (200, b"ok\n") == answer(address, "/healthz")
+            client.sendall(b".")
+            assert b"done" == rest(client)
+        code, out, errors = process.end()
+    assert (0, "") == (code, out), errors
+    assert "Traceback" not in errors
+
+
+def answer(address, path):
+    response, body = request(address, path)
+    return response.status, body
+
+
+@pytest.mark.worldless
+def test_the_command_says_in_one_line_why_it_cannot_serve_it(here):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for text, expected in (
+            (port, f"cannot serve the status at {port}: Address already in use"),
+            ("nowhere", "--status: 'nowhere' has no port from 0 to 65535: write PORT for"),
+        ):
+            code, out, errors = command(*SERVE, "--status", text, cwd=here)
+            assert (2, "", 1) == (code, out, len(errors.splitlines()))
+            assert errors.startswith(f"greensock: {expected}")
