@@ -7,6 +7,8 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+from greensock.cli import main
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -35,6 +37,15 @@ def python(*args, cwd, measured=False):
 def command(*args, **kwargs):
     """What became of a command: its status, output and errors."""
     return python("-m", "greensock", *args, **kwargs)
+
+
+def complaint_of(capsys, *args):
+    """The one line that a command line which fails in this process writes."""
+    assert 2 == main([str(arg) for arg in args])
+    out, errors = capsys.readouterr()
+    assert "" == out
+    assert errors.startswith("greensock: ") and errors.endswith("\n")
+    return errors.removeprefix("greensock: ")[:-1]
 
 
 def ignore_ctrl_c():
@@ -72,10 +83,14 @@ class Running:
 
 
 @contextmanager
-def running(*args, cwd, measured=False, **kwargs):
-    """A command, killed in the end with all its children if it is still there."""
+def running(*args, cwd, measured=False, through=(), **kwargs):
+    """A command, killed in the end with all its children if it is still there.
+
+    ``through``: a command that executes the one that follows it.
+    """
+    interpreter = sys.executable, "-W", "error::RuntimeWarning"
     process = subprocess.Popen(
-        [sys.executable, "-W", "error::RuntimeWarning", "-m", "greensock", *map(str, args)],
+        [*through, *interpreter, "-m", "greensock", *map(str, args)],
         cwd=cwd,
         env=environment(measured),
         stdout=subprocess.PIPE,

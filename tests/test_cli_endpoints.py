@@ -19,6 +19,8 @@ PLACES = {
     "unix:@chat": ("unix", "\0chat"),
     "unixgram:@log": ("unixgram", "\0log"),
     "fd://3": ("fd", 3),
+    "systemd:web": ("systemd", "web"),
+    "systemd:": ("systemd", ""),
 }
 
 
@@ -33,7 +35,7 @@ def test_endpoint_is_shown_as_it_was_written():
 
 NO_PLACES = {
     "9000": "'9000' is no endpoint: write tcp://HOST:PORT, udp://HOST:PORT, unix:PATH, "
-    "unixgram:PATH or fd://N",
+    "unixgram:PATH, fd://N or systemd:NAME",
     "http://localhost:80": "is no endpoint",
     "tcp:localhost:80": "is no endpoint",
     "": "'' is no endpoint",

@@ -11,7 +11,7 @@ import pytest
 
 import greensock
 from greensock.cli import main
-from tests.commands import python
+from tests.commands import complaint_of, python
 
 HANDLERS = '''
 import asyncio, socketserver
@@ -71,14 +71,7 @@ def here(tmp_path, monkeypatch):
 def complaint(capsys):
     """A function that runs a command line which fails and returns what that writes."""
 
-    def complaint(*args):
-        assert 2 == main([str(arg) for arg in args])
-        out, errors = capsys.readouterr()
-        assert "" == out
-        assert errors.startswith("greensock: ") and errors.endswith("\n")
-        return errors.removeprefix("greensock: ")[:-1]
-
-    return complaint
+    return lambda *args: complaint_of(capsys, *args)
 
 
 COMMAND_LINES = {
@@ -130,6 +123,37 @@ COMMAND_LINES = {
     "serve handlers_cli:Lines --bind fd://99999": "cannot listen at fd://99999: it is not an open "
     f"socket ([Errno 9] {os.strerror(errno.EBADF)}); pass a socket that listens or ",
     "serve handlers_cli:Lines --bind fd://99999999999999999999": "it is not an open socket (",
+    "serve handlers_cli:Lines --max-connections 0": "argument --max-connections: '0' is neither a "
+    "whole number above 0 nor 'none'; see ",
+    "serve handlers_cli:Lines --max-connections-per-peer 1.5": "'1.5' is neither a whole number",
+    "serve handlers_cli:Lines --accept-rate 0": "'0' is neither a number above 0 nor 'none'",
+    "serve handlers_cli:Lines --accept-rate inf": "'inf' is neither a number above 0 nor 'none'",
+    "serve handlers_cli:Lines --idle-timeout 0": "'0' is neither a number of seconds above 0 nor ",
+    "serve handlers_cli:Lines --overload wait": "argument --overload: invalid choice: 'wait'",
+    r"serve handlers_cli:Lines --overload-reply busy\q": r"has '\\q' in it: write \r, \n, ",
+    "serve handlers_cli:Lines --unix-mode 999": "'999' is no file mode: write three octal digits, "
+    "as in 660",
+    "serve handlers_cli:Lines --unix-owner :": "unix_owner is ':'; give 'user', ",
+    "serve handlers_cli:Lines --unix-owner no-such-user": "there is no user 'no-such-user'",
+    "serve handlers_cli:Lines --tls-key key.pem": "--tls-key is of no use without --tls-cert",
+    "serve handlers_cli:Lines --tls-client-ca ca": "--tls-client-ca is of no use without --tls-",
+    "serve handlers_cli:Lines --handshake-timeout 1": "--handshake-timeout is of no use without ",
+    "serve handlers_cli:Lines --accept-burst 5": "--accept-burst is of no use without --accept-",
+    "serve handlers_cli:Lines --overload-reply no --overload close": "--overload-reply is sent "
+    "with --overload reject, and only then",
+    "serve handlers_cli:Lines --max-connections 5 --model inline": "--max-connections is of no use "
+    "with --model inline, which handles one connection at a time: choose another model",
+    "serve handlers_cli:Lines --max-connections-per-peer 5 --model inline": "--model inline, which",
+    "serve handlers_cli:Packets --idle-timeout 5 --bind udp://127.0.0.1:0 --bind unixgram:g": "--"
+    "idle-timeout is for connections, as tcp:// or unix: brings: there is none in "
+    "udp://127.0.0.1:0, unixgram:g",
+    "serve handlers_cli:Lines --unix-mode 660": "--unix-mode is for paths that are opened here, as "
+    "unix:chat.sock: there is none in tcp://127.0.0.1:9000",
+    "serve handlers_cli:Lines --unix-owner 0 --bind unix:@name": "--unix-owner is for paths that ",
+    "serve handlers_cli:Lines --dual-stack --bind tcp://127.0.0.1:0": "--[no-]dual-stack is for "
+    "IPv6 sockets that are opened here, as tcp://[::]:9000: there is none in tcp://127.0.0.1:0",
+    "serve handlers_cli:Lines --bind systemd:web": "cannot listen at systemd:web: systemd has "
+    "passed no socket, or no more, to this process: start the .socket unit, or try it with ",
     "run nowhere.py": "cannot read the script 'nowhere.py': "
     f"{os.strerror(errno.ENOENT)}",
     "run .": "there is no __main__.py in '.'",
@@ -278,7 +302,7 @@ def test_help_names_every_part(capsys, command):
     assert 0 == caught.value.code
     parts = {
         "": ["serve", "run", "--version"],
-        "serve": ["MODULE:HANDLER", "--bind", "unixgram:", "--model", "--drain", "--log-level"],
+        "serve": ["MODULE:HANDLER", "--bind", "unixgram:", "--model", "--drain", "--tls-cert"],
         "run": ["SCRIPT", "-m MODULE", "ARGS"],
     }
     text = capsys.readouterr().out

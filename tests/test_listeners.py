@@ -18,24 +18,15 @@ from tests.helpers import (
     connect_to,
     descriptors,
     forks_beside_threads,
+    has_ipv6,
     rest,
     served,
+    with_ipv6,
 )
 
 pytestmark = forks_beside_threads
 
 every_model = pytest.mark.parametrize("model", greensock.MODELS)
-
-
-def has_ipv6():
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError:
-        return False
-    return True
-
-
-with_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 
 
 @with_ipv6

@@ -1,4 +1,4 @@
-"""A certificate for localhost, and both ends of TLS with it. It is good for nothing but tests."""
+"""Two certificates for localhost, and both ends of TLS. They are good for nothing but tests."""
 
 import ssl
 import tempfile
@@ -7,7 +7,7 @@ import gevent.ssl
 
 from tests import helpers
 
-_CERTIFICATE = """\
+CERTIFICATE = """\
 -----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgdifLzX3EPUS++5z1
 Jyvo5urtETUWqKdDb+c9ZI5WSA6hRANCAAS5NAL8W/VKXYsUL+9jM2R+cElUhACY
@@ -26,21 +26,64 @@ u34crdTSPFUdozsnWFcbzgynrxgXstAHEMkbo1+fPw==
 -----END CERTIFICATE-----
 """
 
+# Of somebody else, whom those who trust the first one do not know.
+OTHER = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgs1S84xJJeFtzoZpN
+5T7xxy9ar6NUSGywQOkeSl46GwqhRANCAASjaWQYQQiPtdEABcvxHZ2velCUnoE3
+8fqQeU1kfTXMkS44JSZoAAQOtKuKyPJ6mWwCer5fX2EV404CowH6IZsD
+-----END PRIVATE KEY-----
+-----BEGIN CERTIFICATE-----
+MIIBmjCCAUCgAwIBAgIUNNIYMwlaSqP+o0JyoyiC2f5ePukwCgYIKoZIzj0EAwIw
+EDEOMAwGA1UEAwwFb3RoZXIwIBcNMjYxMTIxMjMwMDU2WhgPMjEyNjEwMjgyMzAw
+NTZaMBAxDjAMBgNVBAMMBW90aGVyMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
+o2lkGEEIj7XRAAXL8R2dr3pQlJ6BN/H6kHlNZH01zJEuOCUmaAAEDrSrisjyepls
+Anq+X19hFeNOAqMB+iGbA6N2MHQwHQYDVR0OBBYEFLoYb3KVfH0enjifnWkA1Ujg
+ardUMB8GA1UdIwQYMBaAFLoYb3KVfH0enjifnWkA1UjgardUMA8GA1UdEwEB/wQF
+MAMBAf8wIQYDVR0RBBowGIIFb3RoZXKCCWxvY2FsaG9zdIcEfwAAATAKBggqhkjO
+PQQDAgNIADBFAiEA/qgT62P8eTFEzTLea7xsb+jyJ9HDn7I+W/+kAeqtveMCID+s
+UwAt+Omx6zaJVi/tuuSawPpueercQupqdQ6FMnk8
+-----END CERTIFICATE-----
+"""
 
-def server_context():
+
+def server_context(certificate=CERTIFICATE):
     """A context that shows the certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
-        file.write(_CERTIFICATE)
-        file.flush()
-        context.load_cert_chain(file.name)
+    show(context, certificate)
     return context
 
 
-def client_context():
+def client_context(certificate=CERTIFICATE):
     """A context that trusts the certificate and no other."""
-    begin = _CERTIFICATE.index("-----BEGIN CERT")
-    return ssl.create_default_context(cadata=_CERTIFICATE[begin:])
+    return ssl.create_default_context(cadata=public(certificate))
+
+
+def trusting_context():
+    """A context for clients that trusts both."""
+    return ssl.create_default_context(cadata=public(CERTIFICATE) + public(OTHER))
+
+
+def show(context, certificate):
+    """Have the context show the certificate."""
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+        file.write(certificate)
+        file.flush()
+        context.load_cert_chain(file.name)
+
+
+def public(certificate):
+    """The certificate without its key."""
+    return certificate[certificate.index("-----BEGIN CERT"):]
+
+
+def shown(client):
+    """The certificate that the client's peer has shown."""
+    der = client.getpeercert(True)
+    (certificate,) = [
+        each for each in (CERTIFICATE, OTHER) if ssl.PEM_cert_to_DER_cert(public(each)) == der
+    ]
+    return certificate
 
 
 def connect(server, context=None, **options):

@@ -6,7 +6,6 @@ found out before anything starts: it costs one line on standard error and exit s
 """
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -15,6 +14,7 @@ from .. import MODELS, __version__
 from ..errors import CommandError, EndpointError
 from . import run, serve
 from .endpoints import FORMS
+from .options import add_settings
 from .telemetry import add_telemetry_options
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -34,17 +34,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise CommandError(f"{message}; see '{self.prog} --help'")
-
-
-def _seconds(text: str) -> float | None:
-    """Seconds; None, which is no limit, for 'none'."""
-    try:
-        value = None if text == "none" else float(text)
-    except ValueError:
-        value = math.nan
-    if value is not None and not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of seconds nor 'none'")
-    return value
 
 
 def _parser() -> _Parser:
@@ -79,7 +68,8 @@ def _add_serve(commands: "argparse._SubParsersAction[_Parser]") -> None:
         metavar="ENDPOINT",
         action="append",
         help=f"where to listen: {FORMS}; unix:@NAME is an abstract name, fd://N a socket that is "
-        "open already; may be repeated (default: tcp://127.0.0.1:9000)",
+        "open already, systemd:NAME one that systemd passes, systemd: the first of those; may be "
+        "repeated (default: tcp://127.0.0.1:9000)",
     )
     parser.add_argument(
         "--model",
@@ -89,19 +79,12 @@ def _add_serve(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "itself, one after the other (default: greenlet)",
     )
     parser.add_argument(
-        "--drain-timeout",
-        metavar="SECONDS",
-        type=_seconds,
-        default=30.0,
-        help="how long the end may wait for handlers at work before it cuts their connections; "
-        "'none' for no limit (default: 30)",
-    )
-    parser.add_argument(
         "--log-level",
         choices=LEVELS,
         default="warning",
         help="what is worth a line on standard error (default: warning)",
     )
+    add_settings(parser)
     add_telemetry_options(parser)
     parser.set_defaults(prepare=serve.prepare)
 

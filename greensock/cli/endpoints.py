@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import EndpointError
 
-FORMS = "tcp://HOST:PORT, udp://HOST:PORT, unix:PATH, unixgram:PATH or fd://N"
+FORMS = "tcp://HOST:PORT, udp://HOST:PORT, unix:PATH, unixgram:PATH, fd://N or systemd:NAME"
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class Endpoint:
     """A place to listen at.
 
     ``transport`` is 'tcp' or 'udp' with a ``(host, port)`` as ``address``, 'unix' or 'unixgram'
-    with a path (beginning with a NUL if it is an abstract name), or 'fd' with a descriptor.
+    with a path (beginning with a NUL if it is an abstract name), 'fd' with a descriptor, or
+    'systemd' with the name of a socket that it passes, '' for the first.
     """
 
     text: str
@@ -82,4 +83,5 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "unix:": _path,
     "unixgram:": _path,
     "fd://": _descriptor,
+    "systemd:": lambda text, rest: rest,
 }

@@ -1,0 +1,83 @@
+"""What stands after an option: from text to a value, or what to write instead."""
+
+import math
+import os
+import re
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from typing import Any
+
+from ..net.owners import owner_ids
+from ..settings import check_setting
+
+_ESCAPES = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
+
+
+def seconds(text: str) -> float | None:
+    """Seconds, 0 or more; None, which is no limit, for 'none'."""
+    return _number(text, "neither a number of seconds nor 'none'", float, lambda value: value >= 0)
+
+
+def limit(text: str) -> float | None:
+    """Seconds, above 0; None for 'none'."""
+    expected = "neither a number of seconds above 0 nor 'none'"
+    return _number(text, expected, float, lambda value: value > 0)
+
+
+def rate(text: str) -> float | None:
+    """So many per second, above 0; None for 'none'."""
+    return _number(text, "neither a number above 0 nor 'none'", float, lambda value: value > 0)
+
+
+def count(text: str) -> int | None:
+    """A whole number, 1 or more; None for 'none'."""
+    expected = "neither a whole number above 0 nor 'none'"
+    return _number(text, expected, int, lambda value: value >= 1)
+
+
+def _number(
+    text: str, expected: str, kind: Callable[[str], Any], is_right: Callable[[Any], bool]
+) -> Any:
+    if text == "none":
+        return None
+    try:
+        value = kind(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and is_right(value)):
+        raise ArgumentTypeError(f"{text!r} is {expected}")
+    return value
+
+
+def escaped(text: str) -> bytes:
+    r"""The bytes of a text (UTF-8), with \r, \n, \t, \0, \\ and \xHH for what they stand for."""
+
+    def meant(found: re.Match[bytes]) -> bytes:
+        escape = found[1]
+        if escape[:1] == b"x" and len(escape) == 3:
+            return bytes([int(escape[1:], 16)])
+        if escape not in _ESCAPES:
+            shown = os.fsdecode(found[0])
+            raise ArgumentTypeError(
+                rf"{text!r} has {shown!r} in it: write \r, \n, \t, \0, \xHH, or \\ for a \ "
+            )
+        return _ESCAPES[escape]
+
+    return re.sub(rb"(?s)\\(x[0-9A-Fa-f]{2}|.?)", meant, os.fsencode(text))
+
+
+def file_mode(text: str) -> int:
+    """A file mode, in octal digits."""
+    if not re.fullmatch("(0o?)?[0-7]{3}", text):
+        raise ArgumentTypeError(f"{text!r} is no file mode: write three octal digits, as in 660")
+    return int(text, 8)
+
+
+def owner(text: str) -> str:
+    """A user, a group or both, who must exist."""
+    try:
+        check_setting("unix_owner", text)
+        owner_ids(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+    return text

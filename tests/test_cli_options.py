@@ -1,0 +1,164 @@
+"""The settings of ``greensock serve``: what options say, and where it holds."""
+
+import argparse
+import os
+import socket
+import stat
+
+import pytest
+
+import greensock
+from greensock.cli.endpoints import parse_endpoint
+from greensock.cli.locating import locate
+from greensock.cli.opening import open_server
+from greensock.cli.options import add_settings, flag, settings_of
+from greensock.cli.suiting import check_settings_suit
+from greensock.cli.values import escaped
+from greensock.errors import CommandError
+from greensock.settings import SETTINGS
+from tests.helpers import ask, connect, rest, served, with_ipv6
+
+
+def settings(*args):
+    parser = argparse.ArgumentParser()
+    add_settings(parser)
+    return settings_of(parser.parse_args(args))
+
+
+def opened(bind, *args, model="greenlet", handler=None):
+    (location,) = locate([parse_endpoint(bind)])
+    return open_server(location, handler or echo, model, settings(*args))
+
+
+def echo(request, client_address, server):
+    request.sendall(request.recv(1000))
+
+
+GIVEN = {
+    "--max-connections 5": ("max_connections", 5),
+    "--max-connections none": ("max_connections", None),
+    "--max-connections-per-peer 2": ("max_connections_per_peer", 2),
+    "--accept-rate 0.5": ("accept_rate", 0.5),
+    "--accept-rate none": ("accept_rate", None),
+    "--accept-rate 1 --accept-burst 7": ("accept_burst", 7),
+    "--overload close": ("overload", "close"),
+    r"--overload reject --overload-reply 421\r\n": ("overload_reply", b"421\r\n"),
+    "--idle-timeout 1.5": ("idle_timeout", 1.5),
+    "--request-timeout 60": ("request_timeout", 60.0),
+    "--send-timeout 1e3": ("send_timeout", 1000.0),
+    "--send-timeout none": ("send_timeout", None),
+    "--drain-timeout 0": ("drain_timeout", 0.0),
+    "--drain-timeout none": ("drain_timeout", None),
+}
+
+
+@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("line", GIVEN)
+def test_what_is_given_is_set(line, model):
+    name, value = GIVEN[line]
+    with opened("tcp://127.0.0.1:0", *line.split(), model=model) as server:
+        assert value == getattr(server, name)
+
+
+def test_what_is_not_given_is_as_in_every_server():
+    assert {} == settings()
+    with opened("tcp://127.0.0.1:0") as server:
+        assert not SETTINGS.keys() & vars(server).keys()
+
+
+def test_datagrams_have_what_they_can_have():
+    """Beside connections that have the rest."""
+    args = "--accept-rate", "5", "--max-connections", "5", "--drain-timeout", "1"
+    with opened("udp://127.0.0.1:0", *args) as server:
+        found = server.accept_rate, server.max_connections, server.drain_timeout
+        assert (5.0, None, 1.0) == found
+
+
+ESCAPES = {
+    "busy": b"busy",
+    r"421 busy\r\n": b"421 busy\r\n",
+    r"\0\t\\n": b"\0\t\\n",
+    r"\x00\xfF": b"\x00\xff",
+    "ü": "ü".encode(),
+    "": b"",
+}
+
+
+@pytest.mark.parametrize("text", ESCAPES)
+def test_escapes_stand_for_bytes(text):
+    assert ESCAPES[text] == escaped(text)
+
+
+@pytest.mark.parametrize("text", ["\\", r"\x", r"\x1", r"\xgg", r"\u1234", "\\\n"])
+def test_what_stands_for_nothing_is_told(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"write \\r, \\n, \\t, \\0, \\xHH, or "):
+        escaped(f"text {text}")
+
+
+def test_who_is_one_too_many_is_told_so():
+    args = "--max-connections", "1", "--overload", "reject", "--overload-reply", r"busy\r\n"
+    with served(opened("tcp://127.0.0.1:0", *args)) as server, connect(server) as first:
+        first.sendall(b"")
+        assert server.wait_for_connections("==", 1, timeout=30)
+        with connect(server) as second:
+            assert b"busy\r\n" == rest(second)
+
+
+def test_who_is_silent_is_cut():
+    with served(opened("tcp://127.0.0.1:0", "--idle-timeout", "0.05")) as server:
+        with connect(server) as client:
+            assert b"" == rest(client)
+
+
+@pytest.mark.parametrize("scheme", ["unix", "unixgram"])
+@pytest.mark.parametrize("mode", ["606", "0o606", "0606"])
+def test_a_path_has_its_mode_and_owner(tmp_path, scheme, mode):
+    path = tmp_path / "socket"
+    args = "--unix-mode", mode, "--unix-owner", f"{os.getuid()}:{os.getgid()}"
+    with opened(f"{scheme}:{path}", *args):
+        status = path.stat()
+        expected = 0o606, os.getuid(), os.getgid()
+        assert expected == (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+
+
+@pytest.mark.parametrize("name", ["--unix-mode", "--unix-owner"])
+def test_an_adopted_path_stays_as_it_is(tmp_path, name):
+    """And an option for it is an error, if it is for no other."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "socket"))
+        locations = locate([parse_endpoint(f"fd://{sock.fileno()}")])
+        given = settings(name, "600")
+        with pytest.raises(CommandError, match=f"^{name} is for paths that are opened here"):
+            check_settings_suit(given, "greenlet", locations)
+        check_settings_suit(given, "greenlet", [*locations, *locate([parse_endpoint("unix:x")])])
+        with open_server(locations[0], echo, "greenlet", given) as server:
+            sock.detach()
+            assert server.unix_mode is server.unix_owner is None
+
+
+@with_ipv6
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+@pytest.mark.parametrize("option", ["--dual-stack", "--no-dual-stack"])
+def test_ipv6_takes_ipv4_clients_or_not(scheme, option):
+    with opened(f"{scheme}://[::]:0", option) as server:
+        v6_only = server.socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        assert (option == "--no-dual-stack") == bool(v6_only)
+
+
+@with_ipv6
+def test_ipv6_and_ipv4_share_a_port():
+    with opened("tcp://[::]:0", "--no-dual-stack") as server, served(server):
+        port = server.server_address[1]
+        with opened(f"tcp://0.0.0.0:{port}") as other:
+            assert port == other.server_address[1]
+        assert b"hello" == ask(server, b"hello")
+
+
+def test_every_setting_of_a_server_has_its_option():
+    """But for those that a program sets, and those that are options by another name."""
+    others = {"ssl_context", "implicit_tls", "max_workers", "reuse_greenlets"}
+    parser = argparse.ArgumentParser()
+    add_settings(parser)
+    text = parser.format_help()
+    missing = {name for name in SETTINGS.keys() - others if flag(name) not in text}
+    assert set() == missing
