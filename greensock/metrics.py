@@ -83,9 +83,9 @@ class Metrics(Collector):
 def expose(registry: CollectorRegistry = REGISTRY) -> Callable[[], None]:
     """Count from now on, and have ``registry`` collect it; return a function that undoes both.
 
-    ValueError if it does so already. Connections, bytes and reasons are as in IConnection. What is
-    counted in child processes of ForkingMixIn is what their parent knows: ``requests_failed`` are
-    the children that did not end well, be it a failed handshake.
+    ValueError if it does so already. Connections, bytes and reasons are as in IConnection. Failures
+    in the child processes of ForkingMixIn are counted when these have ended; what happens in
+    children that handle datagrams is not.
     """
     tally = Tally()
     metrics = Metrics(tally)

@@ -4,8 +4,8 @@ Rule: whoever reads the counts never sees one go down.
 
 Theory of operation. A Tally subscribes to events and adds up. The bytes of connections that are
 open are not in any event; they are added when somebody asks, and counted for good when the
-connection ends. A forked child has a copy, in which nothing is counted: what its parent does not
-see, such as why its handler failed, the parent learns from the child's exit status.
+connection ends. A forked child has a copy, in which nothing is counted; that it failed, its parent
+finds in the reason for which the connection has ended.
 """
 
 import os
@@ -26,6 +26,13 @@ _FROM_THE_START = (
     *("opened", "received", "sent", "failed", "handshakes_failed", "accepts_failed"),
     *("pauses", "drains"),
 )
+
+# What becomes known of a child when its connection has ended, by the reason of that.
+_FAILURES = {
+    "failed": "failed",
+    "handshake": "handshakes_failed",
+    "handshake_timeout": "handshakes_failed",
+}
 
 _Numbers = defaultdict[tuple[str, ...], float]
 
@@ -64,7 +71,7 @@ class Tally:
                 interfaces.IConnectionClosed: self._closed,
                 interfaces.IConnectionRefused: self._refused,
                 interfaces.IRequestFailed: self._failed,
-                interfaces.IHandshakeFailed: lambda event: self._count("handshakes_failed", event),
+                interfaces.IHandshakeFailed: self._handshake_failed,
                 interfaces.IAcceptFailed: lambda event: self._count("accepts_failed", event),
                 interfaces.IAcceptPaused: self._has_paused,
                 interfaces.IAcceptResumed: self._went_on,
@@ -127,14 +134,18 @@ class Tally:
             self._add(connection.seconds, "seconds", model)
             bucket = bisect_left(BOUNDS, connection.seconds)
             self._add(1, "within", model, f"{bucket:02}")
-            if model == "fork" and connection.reason == "failed":
-                self._add(1, "failed", model)
+            if model == "fork" and connection.reason in _FAILURES:
+                self._add(1, _FAILURES[connection.reason], model)
 
     def _refused(self, event: Any) -> None:
         self._count("refused", event, str(event.reason))
 
     def _failed(self, event: Any) -> None:
         self._count("failed", event)
+
+    def _handshake_failed(self, event: Any) -> None:
+        if event.server.model != "fork":
+            self._count("handshakes_failed", event)
 
     def _has_paused(self, event: Any) -> None:
         self._count("pauses", event)

@@ -12,7 +12,9 @@ import greensock
 from greensock import events
 from greensock.interfaces import IConnectionClosed
 from greensock.metrics import Metrics, expose
+from greensock.net import native
 from greensock.tally import BOUNDS, Tally
+from tests import tls
 from tests.commands import python
 from tests.helpers import (
     LOCAL,
@@ -73,6 +75,40 @@ def test_failures_are_counted_once(registry, ended, model):
         assert "failed" == ended.get()
     assert 1 == value(registry, "requests_failed_total", model=model)
     assert 1 == value(registry, "connections_closed_total", model=model, reason="failed")
+
+
+def test_failures_are_counted_although_somebody_else_has_reaped_the_child(
+    registry, ended, monkeypatch
+):
+    """As gevent's subprocess may, which waits for any child there is."""
+
+    def lost(pid, options):
+        os.waitpid(pid, options)
+        raise ChildProcessError
+
+    monkeypatch.setattr(native, "waitpid", lost)
+    server = greensock.ForkingTCPServer(LOCAL, Crash)
+    with served(server):
+        ask(server, b"")
+        assert "failed" == ended.get()
+    assert 1 == value(registry, "requests_failed_total", model="fork")
+
+
+@pytest.mark.parametrize("model", greensock.MODELS)
+def test_failed_handshakes_are_counted_once(registry, ended, model):
+    server = greensock.server_class(model)(LOCAL, Shout, bind_and_activate=False)
+    server.ssl_context = tls.server_context()
+    server.server_bind()
+    server.server_activate()
+    with served(server):
+        with connect(server) as client:
+            client.sendall(b"x" * 5)  # no more than is read, or the answer would be a reset
+            client.shutdown(1)
+            rest(client)
+        assert "handshake" == ended.get()
+    assert 1 == value(registry, "handshakes_failed_total", model=model)
+    assert 0 == value(registry, "requests_failed_total", model=model)
+    assert 1 == value(registry, "connections_closed_total", model=model, reason="handshake")
 
 
 @pytest.mark.parametrize("model", greensock.MODELS)

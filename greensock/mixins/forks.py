@@ -89,10 +89,12 @@ class ForkingMixIn(OutsideMixIn):
                 self.finish_request(job.request, job.client_address)
                 return 0
             except Exception:
+                self._gs_note_failure(job)  # here, because somebody else may get the exit status
                 self.handle_error(job.request, job.client_address)
             finally:
                 self.shutdown_request(job.request)
         except BaseException as error:
+            self._gs_note_failure(job)
             self._gs_report(job.client_address, error)
         return 1
 
