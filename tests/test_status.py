@@ -341,6 +341,19 @@ def test_it_is_served_beside_the_servers_of_a_thread():
         get(status, "/readyz")
 
 
+def test_forked_children_do_not_hold_its_port():
+    with served(greensock.ForkingTCPServer(LOCAL, Echo)) as server:
+        with served(Status(0, [server])) as status, connect(server) as client:
+            client.sendall(b"x")
+            assert b"x" == client.recv(1)
+            status.server_close()
+            with pytest.raises(ConnectionRefusedError):
+                get(status, "/")
+            client.sendall(b"y")
+            assert b"y" == client.recv(1)
+            client.shutdown(socket.SHUT_RDWR)  # the child has a copy of the client, too
+
+
 def test_it_may_be_closed_before_it_was_served():
     """Nothing is printed, and nothing listens for events any more."""
     before = list(events._subscriptions)
