@@ -134,8 +134,8 @@ COMPLAINTS = {
     "certificate in --tls-cert 'own.crt'",
     "--tls-cert own.crt --tls-key locked.key": "--tls-key 'locked.key' is protected by a "
     "passphrase, and nobody is there to enter it: ",
-    "--tls-cert broken.crt --tls-key own.key": "--tls-cert 'broken.crt' or its key is damaged: ",
-    "--tls-cert own.crt --tls-key broken.key": "--tls-cert 'own.crt' or its key is damaged: ",
+    "--tls-cert broken.crt --tls-key own.key": "--tls-cert 'broken.crt' or its key is damaged; ",
+    "--tls-cert own.crt --tls-key broken.key": "--tls-cert 'own.crt' or its key is damaged; ",
     "--tls-cert own.pem --tls-client-ca nowhere": "cannot read --tls-client-ca 'nowhere': ",
     "--tls-cert own.pem --tls-client-ca own.key": "--tls-client-ca 'own.key' holds no certificates "
     "in PEM form (no certificate or crl found)",

@@ -57,7 +57,7 @@ def _explained(error: ssl.SSLError, cert: str, key_option: str) -> str:
     if error.reason in ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
         return f"{key_option} is not the key of the first certificate in --tls-cert {cert!r}"
     if not error.reason:  # which is how parsing says that it failed
-        return f"--tls-cert {cert!r} or its key is damaged: 'openssl x509' or 'pkey' reads it not"
+        return f"--tls-cert {cert!r} or its key is damaged; 'openssl x509 -in FILE' says how"
     return f"OpenSSL does not take --tls-cert {cert!r}: {_reason(error)}"
 
 

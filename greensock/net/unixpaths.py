@@ -106,7 +106,7 @@ def _identity(status: os.stat_result) -> tuple[int, int] | None:
 
 
 def _umask() -> int:
-    # It cannot be read without being set. Meanwhile files are made with less rights, not more.
+    # It cannot be read without being set. Meanwhile files are made with fewer rights, not more.
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
