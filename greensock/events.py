@@ -8,7 +8,7 @@ or appends a function to ``zope.event.subscribers``, which then gets every event
 there from the start: ``greensock.log`` writes what went wrong to the ``greensock`` logger.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,8 @@ from . import interfaces
 
 _subscriptions: list[tuple[Any, Callable[[Any], object]]] = []
 
-# Whether any of them is for a kind of event; found out once, because some events are frequent.
-_heard: dict[type, bool] = {}
+# Those for a kind of event; found out once, because some events are frequent.
+_listeners: dict[type, tuple[Callable[[Any], object], ...]] = {}
 
 
 def subscribe(interface: Any, subscriber: Callable[[Any], object]) -> None:
@@ -35,32 +35,42 @@ def subscribe(interface: Any, subscriber: Callable[[Any], object]) -> None:
             "where function takes the event"
         )
     _subscriptions.append((interface, subscriber))
-    _heard.clear()
+    _forget_listeners()
 
 
 def unsubscribe(interface: Any, subscriber: Callable[[Any], object]) -> None:
     """Undo one ``subscribe`` with the same arguments; ValueError if there was none."""
     _subscriptions.remove((interface, subscriber))
-    _heard.clear()
+    _forget_listeners()
 
 
 def emit(kind: type, *fields: Any) -> None:
     """Build ``kind(*fields)`` and tell those who listen. If nobody does, do nothing."""
-    if not _anyone_listens(kind):
+    listeners: Sequence[Callable[[Any], object]]
+    if zope.event.subscribers == _ONLY_OURS:
+        listeners = _listeners_of(kind)
+    else:
+        listeners = list(zope.event.subscribers)
+    if not listeners:
         return
     event = kind(*fields)
-    for subscriber in list(zope.event.subscribers):
-        _tell(subscriber, event)
+    for listener in listeners:
+        _tell(listener, event)
 
 
-def _anyone_listens(kind: type) -> bool:
-    if zope.event.subscribers != _ONLY_OURS:
-        return True
-    heard = _heard.get(kind)
-    if heard is None:
-        heard = any(interface.implementedBy(kind) for interface, _ in _subscriptions)
-        _heard[kind] = heard
-    return heard
+def _listeners_of(kind: type) -> tuple[Callable[[Any], object], ...]:
+    known = _listeners
+    found = known.get(kind)
+    if found is None:
+        pairs = list(_subscriptions)
+        found = known[kind] = tuple(each for kinds, each in pairs if kinds.implementedBy(kind))
+    return found
+
+
+def _forget_listeners() -> None:
+    # Not cleared: another thread may be about to note what it has found out before.
+    global _listeners
+    _listeners = {}
 
 
 def _dispatch(event: object) -> None:

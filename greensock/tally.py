@@ -126,16 +126,17 @@ class Tally:
         if os.getpid() != self._pid:
             return
         connection, model = event.connection, event.server.model
+        reason, seconds = str(connection.reason), connection.seconds
         with self._guard:
             self._open.discard(connection)
-            self._add(connection.received, "received", model)
-            self._add(connection.sent, "sent", model)
-            self._add(1, "closed", model, str(connection.reason))
-            self._add(connection.seconds, "seconds", model)
-            bucket = bisect_left(BOUNDS, connection.seconds)
-            self._add(1, "within", model, f"{bucket:02}")
-            if model == "fork" and connection.reason in _FAILURES:
-                self._add(1, _FAILURES[connection.reason], model)
+            counts = self._counts
+            counts["received", model] += connection.received
+            counts["sent", model] += connection.sent
+            counts["closed", model, reason] += 1
+            counts["seconds", model] += seconds
+            counts["within", model, f"{bisect_left(BOUNDS, seconds):02}"] += 1
+            if model == "fork" and reason in _FAILURES:
+                counts[_FAILURES[reason], model] += 1
 
     def _refused(self, event: Any) -> None:
         self._count("refused", event, str(event.reason))

@@ -187,7 +187,8 @@ def test_the_command_appends_json_to_a_file(here):
 
 @pytest.mark.worldless
 def test_a_file_that_cannot_be_written_is_told_in_one_line(here):
-    code, out, errors = command(*SERVE, "--access-log", "nowhere/access.log", cwd=here)
+    options = "--access-log", "nowhere/access.log"
+    code, out, errors = command(*SERVE, *options, cwd=here, measured=True)
     expected = "greensock: cannot write the access log 'nowhere/access.log': No such file"
     assert (2, "", 1) == (code, out, len(errors.splitlines()))
     assert errors.startswith(expected)

@@ -253,6 +253,7 @@ def test_a_child_does_not_count_unless_it_serves(monkeypatch):
         with monkeypatch.context() as child:
             child.setattr(os, "getpid", lambda: pid + 1)
             events.emit(events.RequestFailed, server, "x", ValueError())
+            events.emit(events.ConnectionClosed, server, None)
             assert 1 == tally.counts().total("failed")
             events.emit(events.ServerStarted, server)
             assert 0 == tally.counts().total("failed")

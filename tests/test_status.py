@@ -400,7 +400,8 @@ def test_an_address_is_a_port_or_a_host_and_a_port(text, address):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "65536", -1, "127.0.0.1", "::1:9", "[::1]", "[::1:9", "tcp://h:9", "h:٩"]
+    "text",
+    ["", "x", "65536", -1, "127.0.0.1", "::1:9", "[::1]", "[::1:9", "tcp://h:9", "/h:9", "h:٩"],
 )
 def test_what_is_no_address_is_told(text):
     with pytest.raises(ValueError, match=re.escape(repr(text))):
@@ -507,6 +508,6 @@ def test_the_command_says_in_one_line_why_it_cannot_serve_it(here):
             (port, f"cannot serve the status at {port}: Address already in use"),
             ("nowhere", "--status: 'nowhere' has no port from 0 to 65535: write PORT for"),
         ):
-            code, out, errors = command(*SERVE, "--status", text, cwd=here)
+            code, out, errors = command(*SERVE, "--status", text, cwd=here, measured=True)
             assert (2, "", 1) == (code, out, len(errors.splitlines()))
             assert errors.startswith(f"greensock: {expected}")
