@@ -25,7 +25,7 @@ from .net.crew import Crew, Job
 from .net.hubs import in_hub
 from .net.listeners import let_rebind
 from .net.unixpaths import UnixPath
-from .net.wardens import GRACE, Warden
+from .net.wardens import GRACE, WATCHFUL, Warden
 from .settings import check_setting, check_settings, is_setting
 
 if TYPE_CHECKING:
@@ -141,14 +141,14 @@ class Operations(_Served):
             return False
         self._gs_cut_off(connection, "kicked")
         if self._gs_warden is not None:
-            self._gs_warden.wake()
+            self._gs_warden.note_cut()
         return True
 
     def wait_for_connections(
         self, operator: str, count: int, timeout: float | None = None
     ) -> bool:
         """Wait until the number of connections fits; see IDraining."""
-        compare = _COMPARISONS.get(operator)
+        compare = _COMPARISONS.get(operator) if isinstance(operator, str) else None
         if compare is None:
             raise ValueError(f"operator is {operator!r}; give one of {', '.join(_COMPARISONS)}")
         crew = self._gs_founded_crew()
@@ -405,8 +405,8 @@ class Operations(_Served):
 
     def _gs_end_of_drain(self):
         cut = self._gs_wait_or_cut(self._gs_drain_left())
-        self.server_close()
         self._gs_drain_is_over(cut)
+        self.server_close()
         return cut
 
     def _gs_drain_is_over(self, cut):
@@ -417,7 +417,7 @@ class Operations(_Served):
 
     def _gs_wait_or_cut(self, timeout):
         """Wait for the workers, then cut them; return the jobs of those it had to."""
-        if self._gs_await_crew(timeout):
+        if self._gs_await_patiently(timeout):
             return []
         late = self._gs_others()
         for job in late:
@@ -428,6 +428,19 @@ class Operations(_Served):
                 self._gs_kill(job)
             self._gs_await_crew(GRACE)
         return late
+
+    def _gs_await_patiently(self, timeout):
+        """Wait for the workers; whether all ended in time. Idle connections are told meanwhile."""
+        if not self._gs_is_draining or self._gs_warden is None:
+            return self._gs_await_crew(timeout)
+        ends = None if timeout is None else monotonic() + timeout
+        left = timeout
+        while not self._gs_await_crew(WATCHFUL if left is None else min(left, WATCHFUL)):
+            left = None if ends is None else max(0.0, ends - monotonic())
+            if left == 0.0:
+                return False
+            self._gs_warden.walk()
+        return True
 
     def _gs_others(self):
         me = self._gs_me()

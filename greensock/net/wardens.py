@@ -54,6 +54,11 @@ class Warden:
         if not self._is_closed and self._hub.loop:
             self._hub.loop.run_callback_threadsafe(self._begin)
 
+    def note_cut(self):
+        """Somebody else has cut a connection: see that it ends."""
+        self._has_cut = True
+        self.wake()
+
     def close(self):
         """Do no more than what is left to do for those who are there."""
         self._is_closed = True
@@ -79,7 +84,7 @@ class Warden:
                     continue
                 finally:
                     self._sleeps = False
-                self._walk()
+                self.walk(lambda: gevent.sleep(0))
         finally:
             if self._greenlet is me:
                 self._greenlet = None
@@ -95,13 +100,17 @@ class Warden:
         times = [limit for limit in limits.deadlines if limit is not None]
         return max(SHORTEST, min(min(times) / 8, LONGEST)) if times else None
 
-    def _walk(self):
+    def walk(self, pause=lambda: None):
+        """Look at every connection once; ``pause()`` now and then. Any thread may.
+
+        For those who wait for the connections of a server when its thread has gone already.
+        """
         limits = self._limits()
         self._has_cut = False
         for number, connection in enumerate(self._connections(), 1):
             self._look(connection, limits, monotonic())
             if number % IN_A_ROW == 0:
-                gevent.sleep(0)
+                pause()
 
     def _look(self, connection, limits, now):
         if connection.was_cut:
