@@ -6,12 +6,15 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from logging.handlers import WatchedFileHandler
+from typing import TYPE_CHECKING
 
 from ..access import log_access
 from ..access import logger as access_logger
 from ..errors import CommandError
 from ..servers import TCPServer
-from ..status import Status, parse_address
+
+if TYPE_CHECKING:
+    from ..status import Status
 
 
 def add_telemetry_options(parser: ArgumentParser) -> None:
@@ -75,7 +78,10 @@ class Telemetry:
             self._status.server_close()
 
 
-def _open_status(text: str, servers: Sequence[TCPServer]) -> Status:
+def _open_status(text: str, servers: Sequence[TCPServer]) -> "Status":
+    # Not before: it imports http.server, and a program that is run shall get one of its own.
+    from ..status import Status, parse_address
+
     try:
         return Status(parse_address(text), servers)
     except ValueError as error:
