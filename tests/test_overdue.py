@@ -73,7 +73,8 @@ def test_who_is_silent_for_too_long_is_cut(model):
                 assert LIMIT <= time.monotonic() - began + 0.05
             wait_until(lambda: not server.connections)
     assert ["idle_timeout"] == closings(record)
-    assert ["idle_timeout"] == [event.reason for event in record if IConnectionCut.providedBy(event)]
+    cuts = [event.reason for event in record if IConnectionCut.providedBy(event)]
+    assert ["idle_timeout"] == cuts
     assert [] == [event.error for event in record if IRequestFailed.providedBy(event)]
 
 

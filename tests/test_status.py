@@ -38,6 +38,7 @@ from tests.helpers import (
     rest,
     served,
     subscribed,
+    wait_until,
 )
 
 PAGES = {
@@ -493,6 +494,25 @@ def test_the_command_serves_it_to_the_end(here, model):
         code, out, errors = process.end()
     assert (0, "") == (code, out), errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.worldless
+def test_it_is_not_ready_for_some_time_before_the_end(here):
+    """Who was sent here meanwhile is served."""
+    options = "--status", "0", "--ready-lag", "60", "--log-level", "info"
+    with running(*SERVE, *options, cwd=here) as process:
+        port = int(re.search(r":(\d+),", process.line())[1])
+        status = "127.0.0.1", int(re.search(r":(\d+)/", process.line())[1])
+        process.signal(signal.SIGTERM)
+        wait_until(lambda: 503 == answer(status, "/readyz")[0])
+        with connect_to(("127.0.0.1", port)) as client:
+            assert b"ready" == client.recv(5, socket.MSG_WAITALL)
+            client.sendall(b".")
+            assert b"done" == rest(client)
+        process.signal(signal.SIGTERM)
+        code, out, errors = process.end()
+    assert (-signal.SIGTERM, "") == (code, out)
+    assert "takes no more" not in errors
 
 
 def answer(address, path):

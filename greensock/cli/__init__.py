@@ -14,7 +14,7 @@ from .. import MODELS, __version__
 from ..errors import CommandError, EndpointError
 from . import run, serve
 from .endpoints import FORMS
-from .options import add_settings
+from .options import add_ready_lag, add_settings
 from .telemetry import add_telemetry_options
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -85,6 +85,7 @@ def _add_serve(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="what is worth a line on standard error (default: warning)",
     )
     add_settings(parser)
+    add_ready_lag(parser)
     add_telemetry_options(parser)
     parser.set_defaults(prepare=serve.prepare)
 

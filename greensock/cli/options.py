@@ -6,7 +6,7 @@ from typing import Any
 from ..errors import CommandError
 from ..settings import OVERLOAD, SETTINGS
 from .certificates import context_loader
-from .values import count, escaped, file_mode, limit, owner, rate, seconds
+from .values import count, escaped, file_mode, lag, limit, owner, rate, seconds
 
 
 def flag(setting: str) -> str:
@@ -83,6 +83,19 @@ def _add_deadlines(parser: ArgumentParser) -> None:
         "how long the end may wait for handlers at work before "
         "it cuts their connections (default: 30)",
         type=seconds,
+    )
+
+
+def add_ready_lag(parser: ArgumentParser) -> None:
+    """Have ``parser`` take --ready-lag."""
+    parser.add_argument(
+        "--ready-lag",
+        metavar="SECONDS",
+        type=lag,
+        default=0.0,
+        help="how long to go on taking clients after the signal that ends it, with /readyz of "
+        "--status telling that it is not ready: for a balancer that needs time to notice, as that "
+        "of Kubernetes does (default: 0)",
     )
 
 

@@ -60,7 +60,7 @@ def prepare(options: Namespace) -> Callable[[], int]:
 
     def serve() -> int:
         with telemetry, closing(Watchdog(gevent.get_hub())):
-            return _serve(servers, announce, telemetry.is_about_to_end)
+            return _serve(servers, announce, telemetry.is_about_to_end, options.ready_lag)
 
     return serve
 
@@ -69,7 +69,7 @@ def _serve(
     servers: Sequence[TCPServer],
     announce: Callable[[], None],
     about_to_end: Callable[[], None],
-    ready_lag: float = 0.0,
+    ready_lag: float,
 ) -> int:
     """Serve until a signal comes or every server was shut down; then drain."""
     enough = Event()

@@ -18,6 +18,14 @@ def seconds(text: str) -> float | None:
     return _number(text, "neither a number of seconds nor 'none'", float, lambda value: value >= 0)
 
 
+def lag(text: str) -> float:
+    """Seconds, 0 or more."""
+    value = seconds(text)
+    if value is None:
+        raise ArgumentTypeError("'none' would be for ever; give a number of seconds")
+    return value
+
+
 def limit(text: str) -> float | None:
     """Seconds, above 0; None for 'none'."""
     expected = "neither a number of seconds above 0 nor 'none'"
