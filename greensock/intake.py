@@ -30,12 +30,13 @@ class Intake:
         self._server = server
         self._watch = watch
         self._backoff = Backoff()
-        self._bucket = Bucket()
         self._paused_since = None
+        if server._gs_bucket is None:
+            server._gs_bucket = Bucket()
+        self._bucket = server._gs_bucket
         self._overridden = server._gs_is_overridden("get_request")
         self._reserve = None
-        if server.overload != "backlog":
-            self._reserve = os.open(os.devnull, os.O_RDONLY)
+        self._keep_reserve()
 
     def close(self):
         """Give back what was held in reserve."""
@@ -45,16 +46,14 @@ class Intake:
 
     def pause(self):
         """Seconds until one may be taken, for all that is known here; 0.0 if now."""
+        self._keep_reserve()
         resume_at = self.resume_at  # workers of other threads may take it away meanwhile
         if resume_at is not None:
             left = resume_at - monotonic()
             if left > 0:
                 return left
             self.resume_at = None
-        server = self._server
-        if server.accept_rate is None:
-            return 0.0
-        return self._bucket.wait(server.accept_rate, server.accept_burst, monotonic())
+        return self._wait_for_token()
 
     def take(self, most, goes_on):
         """Take at most ``most`` requests while ``goes_on()``; how many.
@@ -71,7 +70,7 @@ class Intake:
         may_block = overridden or self._listener_may_block()
         taken = 0
         while taken < most and goes_on() and server._gs_has_room():
-            if server.accept_rate is not None and self.pause():
+            if self._wait_for_token():
                 break
             if taken and may_block and not self._watch.is_readable():
                 break
@@ -82,7 +81,8 @@ class Intake:
             except Exception as error:
                 return None if self._failed(error) else taken
             taken += 1
-            self._bucket.take()
+            if server.accept_rate is not None:
+                self._bucket.take()
             if self._backoff.is_under_way:
                 self._backoff.success()
             dispatch(request, client_address)
@@ -92,15 +92,32 @@ class Intake:
         return taken
 
     def turn_away(self, reason, goes_on):
-        """Close those who wait, while ``goes_on()``, with a word if the server has one."""
+        """Close those who wait, while ``goes_on()``, with a word if the server has one.
+
+        False if the listener is gone.
+        """
+        try:
+            self._turn_away(reason, goes_on)
+        except BlockingIOError:
+            pass  # that was the last
+        except OSError as error:
+            return not self._failed(error)
+        return True
+
+    def _turn_away(self, reason, goes_on):
         server = self._server
+        may_block = self._listener_may_block()
         for _ in range(MOST_TURNED_AWAY):
-            if not goes_on():
+            if not goes_on() or may_block and not self._watch.is_readable():
                 return
             client_address = turn_away(server.socket, server._gs_refusal())
-            if client_address is None:
-                return
             events.emit(events.ConnectionRefused, server, client_address, reason)
+
+    def _wait_for_token(self):
+        rate = self._server.accept_rate  # which another thread may take away meanwhile
+        if rate is None:
+            return 0.0
+        return self._bucket.wait(rate, self._server.accept_burst, monotonic())
 
     def _listener_may_block(self):
         # A socket with a timeout waits, even in non-blocking mode.
@@ -120,18 +137,26 @@ class Intake:
         if self._paused_since is None:
             self._paused_since = monotonic()
             events.emit(events.AcceptPaused, server, error)
-        if self._reserve is not None and getattr(error, "errno", None) in EXHAUSTED:
+        exhausted = getattr(error, "errno", None) in EXHAUSTED
+        if exhausted and self._reserve is not None and server.overload != "backlog":
             self._turn_all_away()
         self.resume_at = monotonic() + pause
         return False
 
     def _turn_all_away(self):
         self.close()
-        self.turn_away("descriptors", lambda: True)
         try:
-            self._reserve = os.open(os.devnull, os.O_RDONLY)
+            self._turn_away("descriptors", lambda: True)
         except OSError:
-            pass  # somebody else was faster; from now on clients wait
+            pass  # all of them have gone, or somebody else was faster
+        self._keep_reserve()
+
+    def _keep_reserve(self):
+        if self._reserve is None and self._server.overload != "backlog":
+            try:
+                self._reserve = os.open(os.devnull, os.O_RDONLY)
+            except OSError:
+                pass  # until there is one to spare, clients wait
 
     def listener_is_open(self):
         """Whether what is watched is what the server has."""

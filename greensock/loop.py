@@ -12,6 +12,7 @@ descriptor, and the socket object keeps the timeout its owner set.
 
 import os
 import socket
+from math import inf
 from time import monotonic
 
 from gevent.hub import getcurrent
@@ -23,6 +24,7 @@ from .net.crossing import Event
 from .net.datagrams import Drops
 from .net.hubs import in_hub
 from .net.listeners import accepts_connections, note_listening
+from .net.waking import Condition
 from .net.watch import Watch
 
 # Seconds another thread may take to let go of a listener that is about to be closed.
@@ -44,7 +46,9 @@ class Loop:
         self.greenlet = getcurrent()
         self.wants_room = False
         self._ended = Event()
-        self._suspended = Event()
+        self._orders = Condition()
+        self._ordered = 0
+        self._obeyed = 0
         self._server = server
         self._stopping = False
         self._is_draining = False
@@ -54,10 +58,11 @@ class Loop:
         listener = getattr(server, "socket", None)
         self.drops = Drops(listener) if datagrams and listener is not None else None
         self._has_room = server._gs_has_room
-        self._was_blocking = False
+        self._was_blocking = self._listens = False
         is_released = server._gs_suspended == "release" and server.fileno() < 0
         try:
             self._watch = Watch(hub, None if is_released else server.fileno())
+            self._rests = is_released
         except OSError as error:
             if error.errno not in GONE:
                 raise
@@ -87,15 +92,21 @@ class Loop:
         hub should be gone by now: the interpreter crashes if it stops a thread in a greenlet.
         """
         self._ended.set()
-        self._suspended.set()
+        self._note_obeyed(inf)
 
     def wait_for_end(self, timeout=None):
         """Wait until the end was announced, at most ``timeout`` seconds; whether it was."""
         return self._ended.wait(timeout)
 
-    def wait_until_suspended(self):
-        """Wait until it takes no more."""
-        self._suspended.wait()
+    def suspend(self, *, wait):
+        """Have it look whether it may take any; ``wait`` until it has looked."""
+        with self._orders:
+            self._ordered += 1
+            number = self._ordered
+        self.ring()
+        if wait:
+            with self._orders:
+                self._orders.wait_for(lambda: self._obeyed >= number)
 
     def run(self, poll_interval):
         """Take requests until stopped; call ``service_actions`` on every turn."""
@@ -161,10 +172,10 @@ class Loop:
 
     def _prepare_listener(self):
         listener = getattr(self._server, "socket", None)
-        listening = accepts_connections(listener)
-        if listening:
+        self._listens = accepts_connections(listener)
+        if self._listens:
             note_listening(listener)
-        if listening or self._server._gs_shares_socket_with_handlers():
+        if self._listens or self._server._gs_shares_socket_with_handlers():
             self._was_blocking = os.get_blocking(self._watch.fd)
             os.set_blocking(self._watch.fd, False)
 
@@ -175,11 +186,17 @@ class Loop:
 
     def _wait(self, timeout):
         """Whether there is something to take; False too after ``timeout`` seconds, and if rung."""
-        if self._server._gs_suspended is not None:
-            self._rest(timeout)
-            return False
-        if self._suspended.is_set():
+        ordered = self._ordered
+        is_suspended = self._server._gs_suspended is not None
+        if is_suspended:
+            self._rest()
+        elif self._rests:
             self._go_on()
+        if self._obeyed < ordered:
+            self._note_obeyed(ordered)
+        if is_suspended:
+            self._wait_for_bell(timeout)
+            return False
         pause = self._intake.pause()
         self.wants_room = True  # before it looks for some, lest it miss that some is made
         if pause:
@@ -188,7 +205,8 @@ class Loop:
         has_room = self._has_room()
         if not has_room and self._turns_away():
             if self._watch_for(timeout):
-                self._intake.turn_away("max_connections", self._is_full)
+                is_there = self._intake.turn_away("max_connections", self._turns_away)
+                self._stopping = self._stopping or not is_there
             return False
         self.wants_room = not has_room
         readable = self._watch.wait(timeout, for_descriptor=has_room)
@@ -210,7 +228,7 @@ class Loop:
             raise self._interruption
 
     def _turns_away(self):
-        return self._server.overload != "backlog" and self._is_full()
+        return self._listens and self._server.overload != "backlog" and self._is_full()
 
     def _is_full(self):
         return self._server._gs_is_full() and self._takes_on()
@@ -227,19 +245,30 @@ class Loop:
         self._server._gs_report_drops(self)
         return taken
 
-    def _rest(self, timeout):
+    def _rest(self):
         """Suspended: take nothing."""
+        self._rests = True
         if self._server._gs_suspended == "release" and self._watch.fd >= 0:
             self._watch.let_go()
-            self._server._gs_release_listener()
-        self._suspended.set()
-        self._wait_for_bell(timeout)
+            self._server._gs_release_if_asked()
 
     def _go_on(self):
-        self._suspended.clear()
-        if not self._intake.listener_is_open():
+        self._rests = False
+        if self._watch.fd >= 0:
+            return
+        try:
             self._watch.look_at(self._server.fileno())
-            self._prepare_listener()
+        except OSError:
+            self._stopping = True  # it was closed, and not by its server
+            return
+        self._prepare_listener()
+        if self.drops is not None:
+            self.drops.go_on_with(self._server.socket)
+
+    def _note_obeyed(self, number):
+        with self._orders:
+            self._obeyed = number
+            self._orders.notify_all()
 
     def _empty_queue(self):
         """Take all who wait, and those who are about to; then close the listener."""

@@ -232,8 +232,9 @@ class Operations(_Served):
             job.cut_at = monotonic()
             if job.reason is None:
                 job.reason = reason
-        self._gs_cut(job)
+        # Before it is cut, because its worker may end at once, which is told of afterwards.
         events.emit(events.ConnectionCut, self, job.client_address, reason)
+        self._gs_cut(job)
 
     def _gs_tell(self, job):
         """Tell a connection that is idle that nothing will follow."""

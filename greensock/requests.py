@@ -33,17 +33,23 @@ class Requests(Operations):
             return self._gs_datagrams_for(view), self._gs_admit
         return self.get_request, self._gs_dispatch
 
+    def _gs_release_listener(self):
+        self._gs_drop_view()  # its descriptor may be somebody else's soon
+        super()._gs_release_listener()
+
     def _gs_dispatch(self, request, client_address):
         """See one request from ``get_request`` into the hands of ``process_request``."""
-        if self.max_connections_per_peer is not None and self._gs_is_one_too_many(client_address):
+        limit = self.max_connections_per_peer
+        if limit is not None and self._gs_is_one_too_many(request, client_address, limit):
             self._gs_refuse(request, client_address, "max_connections_per_peer")
         else:
             self._gs_admit(self._gs_receive(request), client_address)
 
-    def _gs_is_one_too_many(self, client_address):
+    def _gs_is_one_too_many(self, request, client_address, limit):
+        if isinstance(request, tuple):
+            return False  # a datagram
         host = host_of(client_address)
-        peers = self._gs_founded_peers()
-        return not peers.has_room_for(host, self.max_connections_per_peer, self._gs_founded_crew())
+        return not self._gs_founded_peers().has_room_for(host, limit, self._gs_connections)
 
     def _gs_admit(self, request, client_address):
         try:
@@ -76,10 +82,12 @@ class Requests(Operations):
             self._gs_note_failure(job)
             self._gs_fail(job.request, client_address)
         except GreenletExit:
+            self._gs_note_failure(job)
             self.shutdown_request(job.request)
             if not job.was_cut:
                 raise
         except BaseException:
+            self._gs_note_failure(job)
             self.shutdown_request(job.request)
             raise
         finally:
@@ -141,6 +149,13 @@ class Requests(Operations):
             job = Connection(request, client_address, self.model)  # an application's own
         self._gs_shake_hands(job, handover.under_tls(request, context))
         return job.request
+
+    def _gs_job_of(self, request):
+        """The entry in the books for a request; None if there is none any more."""
+        meter = getattr(request, "meter", None)
+        if isinstance(meter, Connection):
+            return meter
+        return next((job for job in self._gs_connections() if job.request is request), None)
 
     def _gs_note_failure(self, job):
         if isinstance(job, Connection) and job.reason is None:

@@ -17,6 +17,7 @@ from .net.listeners import (
     adopt,
     family_of,
     is_open_socket,
+    let_rebind,
     note_listening,
 )
 from .net.unixpaths import UnixPath
@@ -117,6 +118,7 @@ class TCPServer(BaseServer, socketserver.TCPServer):
     def server_activate(self) -> None:
         """Listen; a socket that was adopted and listens already keeps the queue it has."""
         if not (self._gs_adopted and accepts_connections(self.socket)):
+            let_rebind(self.socket)
             self.socket.listen(self.request_queue_size)
         note_listening(self.socket)
 
@@ -128,6 +130,15 @@ class TCPServer(BaseServer, socketserver.TCPServer):
     def _gs_release_listener(self) -> None:
         super()._gs_release_listener()
         self._gs_remove_path()
+
+    def _gs_open_listener(self) -> None:
+        # What was adopted is gone; the new one is bound by the server itself.
+        adopted, self._gs_adopted = self._gs_adopted, False
+        try:
+            super()._gs_open_listener()
+        except BaseException:
+            self._gs_adopted = adopted
+            raise
 
     def _gs_keep_newcomers_out(self) -> bool:
         if self._gs_adopted or self._gs_bound_in != os.getpid():

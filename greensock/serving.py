@@ -115,6 +115,7 @@ class Serving(Requests):
         """End the loop, then close what the server holds."""
         self._gs_let_go()
         self._gs_drop_view()
+        self._gs_forget_suspension()
         super().server_close()
         loop = self._gs_loop
         if loop is not None:

@@ -83,12 +83,20 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+def is_setting(server: Any, name: str) -> bool:
+    """Whether ``name`` is a setting of ``server``, and not an application's own attribute."""
+    return name in SETTINGS and any(
+        name in vars(cls) and cls.__module__.partition(".")[0] == "greensock"
+        for cls in type(server).__mro__
+    )
+
+
 def check_setting(name: str, value: Any) -> None:
     """Raise ValueError if the setting ``name`` may not be ``value``."""
     is_right, expected = SETTINGS[name]
     try:
         right = is_right(value)
-    except TypeError:  # unhashable, or not comparable
+    except (TypeError, OverflowError):  # not comparable, or more than a float can hold
         right = False
     if not right:
         raise ValueError(f"{name} is {value!r}; give {expected}")
@@ -97,5 +105,5 @@ def check_setting(name: str, value: Any) -> None:
 def check_settings(server: Any) -> None:
     """Raise ValueError for the first setting of ``server`` that is wrong."""
     for name in SETTINGS:
-        if hasattr(server, name):
+        if is_setting(server, name):
             check_setting(name, getattr(server, name))

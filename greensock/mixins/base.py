@@ -6,7 +6,7 @@ from typing import Any
 
 from ..net.accepting import accept
 from ..net.hubs import in_hub
-from ..net.listeners import BACKLOG
+from ..net.listeners import BACKLOG, let_rebind
 from ..serving import Serving
 
 
@@ -71,6 +71,8 @@ class ModelMixIn(Serving):
         owner = next((cls for cls in type(self).__mro__ if "request_queue_size" in vars(cls)), None)
         if owner is socketserver.TCPServer and "request_queue_size" not in vars(self):
             self.request_queue_size = max(BACKLOG, self.request_queue_size)
+        if hasattr(self, "socket"):
+            let_rebind(self.socket)
         super().server_activate()
 
     def get_request(self):
@@ -98,7 +100,7 @@ class ModelMixIn(Serving):
         try:
             self.finish_request(request, client_address)
         except Exception:
-            self._gs_note_failure(getattr(request, "meter", None))
+            self._gs_note_failure(self._gs_job_of(request))
             self.handle_error(request, client_address)
         finally:
             if not self._gs_rests(request):

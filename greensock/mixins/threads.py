@@ -39,6 +39,7 @@ class ThreadingMixIn(OutsideMixIn):
                 daemon=self.daemon_threads,
             )
         except BaseException:
+            self._gs_note_failure(job)
             self._gs_leave_crew(job)
             raise
 
@@ -53,6 +54,9 @@ class ThreadingMixIn(OutsideMixIn):
                 request = job.request
                 self.process_request_thread(request, job.client_address)
                 self._gs_finish_switched(job, request)
+        except BaseException:
+            self._gs_note_failure(job)
+            raise
         finally:
             self._gs_leave_crew(job)
 

@@ -36,12 +36,12 @@ def receiver(sock, shared, limit, truncated):
 
 
 def turn_away(listener, reply=b""):
-    """Accept one connection only to close it, after ``reply``; its peer, None if there is none."""
+    """Accept one connection only to close it, after ``reply``; its peer's address.
+
+    OSError as ``accept``, BlockingIOError if there is none.
+    """
     inner = raw(listener)
-    try:
-        fd, address = inner._accept()
-    except OSError:
-        return None
+    fd, address = inner._accept()
     with native.Socket(family_of(inner), type_of(inner), inner.proto, fileno=fd) as sock:
         if reply:
             send_once(sock, reply)

@@ -41,16 +41,20 @@ class Peers:
         """Connections may come that nobody counts; when it matters again, all are."""
         self._is_counting = False
 
-    def has_room_for(self, host, limit, crew):
-        """Whether one more connection from ``host`` (None for no IP address) fits in."""
+    def has_room_for(self, host, limit, connections):
+        """Whether one more connection from ``host`` (None for no IP address) fits in.
+
+        ``connections()`` lists those there are.
+        """
         if host is None:
             return True
         with self._guard:
             if not self._is_counting:
                 self._is_counting = True
-                for connection in crew:
-                    if connection in crew:  # one that has gone is not let go again
-                        self._count(connection)
+                for connection in connections():
+                    self._count(connection)
+                    if connection.closed_at is not None:  # it may have gone before it was counted
+                        self._let_go(connection)
             return self._counts[host] < limit
 
     def count(self, connection):
@@ -67,11 +71,14 @@ class Peers:
     def let_go(self, connection):
         """It has gone, from those there are as well."""
         with self._guard:
-            host, connection.counted_as = connection.counted_as, None
-            if host is not None:
-                self._counts[host] -= 1
-                if not self._counts[host]:
-                    del self._counts[host]
+            self._let_go(connection)
+
+    def _let_go(self, connection):
+        host, connection.counted_as = connection.counted_as, None
+        if host is not None:
+            self._counts[host] -= 1
+            if not self._counts[host]:
+                del self._counts[host]
 
 
 def host_of(client_address):

@@ -89,12 +89,27 @@ class BoundedSocket(native.Socket):
     recvmsg_into = _reading("recvmsg_into", 2, itemgetter(0))
 
     def send(self, data, flags=0):
-        if self.gettimeout() == 0:
-            count = super().send(data, flags)
-        else:
-            count = self._send(data, flags, _end_of(self.gettimeout()))
-        sent(self.meter, count)
-        return count
+        return self._write(super().send, _end_of(self.gettimeout()), flags, data)
+
+    def sendto(self, data, *flags_and_address):
+        *flags, address = flags_and_address
+        send = super().sendto
+        return self._write(
+            lambda data, flags: send(data, flags, address),
+            _end_of(self.gettimeout()),
+            flags[0] if flags else 0,
+            data,
+        )
+
+    def sendmsg(self, buffers, ancdata=(), flags=0, address=None):
+        ancdata = list(ancdata)  # it may take more than one try
+        send = super().sendmsg
+        return self._write(
+            lambda buffers, flags: send(buffers, ancdata, flags, address),
+            _end_of(self.gettimeout()),
+            flags,
+            list(buffers),
+        )
 
     def sendall(self, data, flags=0):
         if self.gettimeout() == 0:
@@ -105,19 +120,26 @@ class BoundedSocket(native.Socket):
         with memoryview(data) as view, view.cast("B") as octets:
             done = 0
             while True:
-                count = self._send(octets[done:], flags, end)
-                sent(self.meter, count)
-                done += count
+                done += self._write(super().send, end, flags, octets[done:])
                 if done >= len(octets):
                     return None
 
-    def _send(self, data, flags, end):
+    def _write(self, send, end, flags, data):
         """Send some, waiting here and not in the system, which would not tell for how long."""
+        count = self._write_patiently(send, end, flags, data)
+        sent(self.meter, count)
+        return count
+
+    def _write_patiently(self, send, end, flags, data):
+        if self.gettimeout() == 0:
+            return send(data, flags)
         deadlines.check()
         while True:
             try:
-                return super().send(data, flags | socket.MSG_DONTWAIT)
+                return send(data, flags | socket.MSG_DONTWAIT)
             except BlockingIOError:
+                if flags & socket.MSG_DONTWAIT:
+                    raise
                 if not self.meter.stuck_since:
                     self.meter.stuck_since = monotonic()
             try:

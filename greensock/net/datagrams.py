@@ -55,6 +55,13 @@ class Drops:
         self._before = self._seen = _count_drops(sock)
         self._next_look = 0.0
 
+    def go_on_with(self, sock):
+        """Count on, from now those of ``sock``."""
+        total = self._seen - self._before
+        self._sock = sock
+        self._seen = _count_drops(sock)
+        self._before = self._seen - total
+
     def look(self, *, now=False):
         """``(new, all)``, where ``new`` are those since the last look; 0 if that was just before.
 

@@ -20,6 +20,9 @@ from .datagrams import DatagramSocket
 from .secure import CooperativeSSLSocket
 from .sockets import CooperativeSocket
 
+# Reads of 64 KiB, of a peer that may send on and on. By default Linux keeps 6 MiB at most for one.
+MOST_UNREAD = 100
+
 # Plain numbers: making them the enums that sockets show costs a connection more than its accept.
 family_of = _socket.socket.family.__get__
 type_of = _socket.socket.type.__get__
@@ -121,6 +124,18 @@ def under_tls(sock, context, suppress_ragged_eofs=True):
         raise
 
 
+def listening_alike(sock, listener):
+    """The listening ``sock`` under TLS as ``listener`` is; ``sock`` is used up."""
+    options = {
+        "server_side": True,
+        "do_handshake_on_connect": listener.do_handshake_on_connect,
+        "suppress_ragged_eofs": listener.suppress_ragged_eofs,
+    }
+    if isinstance(listener, gevent.ssl.SSLSocket):
+        return gevent.ssl.SSLSocket(sock, _context=listener.context, **options)
+    return native.SSLSocket._create(sock, context=listener.context, **options)
+
+
 def shake_hands(sock):
     """Make the handshake. If it fails, ``sock`` is closed and the OSError goes on."""
     try:
@@ -139,7 +154,9 @@ def send_once(sock, data):
         inner.send(data, socket.MSG_DONTWAIT)
         inner.shutdown(socket.SHUT_WR)
         # What is left unread would have the system call the words back.
-        inner.recv(1 << 16, socket.MSG_DONTWAIT)
+        for _ in range(MOST_UNREAD):
+            if not inner.recv(1 << 16, socket.MSG_DONTWAIT):
+                break
     except OSError:
         pass  # the peer has gone, or has not sent anything
 

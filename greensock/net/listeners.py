@@ -75,6 +75,15 @@ def adopt(source, socket_type):
     return portable(opened)
 
 
+def let_rebind(sock: Any) -> None:
+    """Let the address be bound again while connections to it live, once nobody listens there.
+
+    To be called before it listens, because connections inherit it.
+    """
+    if sock.type == socket.SOCK_STREAM and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+
 def accepts_connections(sock: Any) -> bool:
     """Whether ``listen`` was called on it: then accept is what to do when it is readable."""
     try:

@@ -86,6 +86,12 @@ class CooperativeSocket(socket):
         sent(self._channel.meter, count)
         return count
 
+    def sendto(self, *args):
+        """Send some of ``data``, to an address; see ``socket.sendto``."""
+        count = super().sendto(*args)
+        sent(self._channel.meter, count)
+        return count
+
     def sendmsg(self, *args, **kwargs):
         """Send some of several buffers; see ``socket.sendmsg``."""
         count = super().sendmsg(*args, **kwargs)

@@ -1,0 +1,217 @@
+"""What may be set on a server is checked before it binds, and whenever it is set."""
+
+import gc
+import http.server
+import socketserver
+import ssl
+from math import inf, nan
+
+import pytest
+
+import greensock
+from greensock.settings import SETTINGS, check_setting
+from tests.helpers import LOCAL, Shout, ask, descriptors, forks_beside_threads, served
+
+pytestmark = forks_beside_threads
+
+every_model = pytest.mark.parametrize("model", greensock.MODELS)
+
+HUGE = 10**400  # more than a float can hold
+
+NO_COUNT = (0, -1, 1.5, True, "10", b"1", [], {}, object)
+NO_LIMIT = (0, 0.0, -1, -0.5, nan, inf, -inf, HUGE, True, False, "10", b"1", [], {}, object)
+NO_TRUTH = (None, 0, 1, "yes", [])
+LIMITS = (None, 1, 0.001, 2.5, 10**6)
+COUNTS = (None, 1, 7, 10**9)
+
+# By name: what is right, what is wrong, and how the error begins to say what would be right.
+CASES = {
+    "max_connections": (COUNTS, NO_COUNT, "a whole number, 1 or more, or None for no limit"),
+    "max_connections_per_peer": (
+        COUNTS,
+        NO_COUNT,
+        "a whole number, 1 or more, or None for no limit",
+    ),
+    "accept_rate": (LIMITS, NO_LIMIT, "a number per second above 0, or None"),
+    "accept_burst": (COUNTS, NO_COUNT, "a whole number, 1 or more, or None for as many as"),
+    "overload": (
+        ("backlog", "reject", "close"),
+        (None, "", "drop", "Close", b"close", 1, [], {}),
+        "one of 'backlog', 'reject', 'close'",
+    ),
+    "overload_reply": (
+        (b"", b"busy\r\n", bytearray(b"busy")),
+        (None, "busy", 1, [], memoryview(b"busy")),
+        "bytes, such as b'",
+    ),
+    "idle_timeout": (LIMITS, NO_LIMIT, "a number of seconds above 0, or None for no limit"),
+    "request_timeout": (LIMITS, NO_LIMIT, "a number of seconds above 0, or None for no limit"),
+    "handshake_timeout": (LIMITS, NO_LIMIT, "a number of seconds above 0, or None for no limit"),
+    "send_timeout": (LIMITS, NO_LIMIT, "a number of seconds above 0, or None for no limit"),
+    "drain_timeout": (
+        (None, 0, 0.0, 2.5),
+        (-1, -0.5, nan, inf, HUGE, True, "10", [], object),
+        "a number of seconds, 0 or more, or None",
+    ),
+    "ssl_context": (
+        (None, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)),
+        (1, "cert.pem", True, []),
+        "an ssl.SSLContext, a function that returns one, or None for no TLS",
+    ),
+    "implicit_tls": ((True, False), NO_TRUTH, "True or False"),
+    "dual_stack": ((None, True, False), (0, 1, "yes"), "True, False, or None"),
+    "unix_mode": ((None, 0, 0o660), (-1, 0o1777, "660", True), "a file mode such as 0o660"),
+    "unix_owner": ((None,), ("", -1, 1.5, True, []), "'user', 'user:group', 'user:'"),
+    "max_workers": ((1, 1000), (None, *NO_COUNT), "a whole number, 1 or more"),
+    "reuse_greenlets": ((True, False), NO_TRUTH, "True or False"),
+}
+
+RIGHT = [(name, value) for name, case in CASES.items() for value in case[0]]
+WRONG = [(name, value) for name, case in CASES.items() for value in case[1]]
+
+
+def new_server(model="greenlet", kind="tcp", **attributes):
+    return type("Server", (greensock.server_class(model, kind),), attributes)(LOCAL, Shout)
+
+
+def says_what_came(name, value, message):
+    return message.startswith(f"{name} is {value!r}; give {CASES[name][2]}")
+
+
+def test_every_setting_has_its_cases():
+    assert set(SETTINGS) == set(CASES)
+
+
+@pytest.mark.parametrize(("name", "value"), RIGHT)
+def test_what_is_right_is_taken_before_and_while_serving(name, value):
+    with new_server(**{name: value}) as server:
+        assert value == getattr(server, name)
+    with new_server() as server:
+        setattr(server, name, value)
+        assert value == getattr(server, name)
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG, ids=lambda value: repr(value)[:20])
+def test_the_error_says_what_came_and_what_was_expected(name, value):
+    with pytest.raises(ValueError) as caught:
+        check_setting(name, value)
+    assert says_what_came(name, value, str(caught.value))
+
+
+class Bound(Exception):
+    """Somebody bound a server that should have been refused before."""
+
+
+def never_bound(cls):
+    def server_bind(self):
+        raise Bound
+
+    return type("NeverBound", (cls,), {"server_bind": server_bind})
+
+
+@every_model
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"max_workers", "reuse_greenlets"}))
+def test_a_wrong_one_on_the_class_is_found_before_anything_is_opened(model, name):
+    wrong = CASES[name][1][0] if name != "ssl_context" else "cert.pem"
+    cls = type("Server", (never_bound(greensock.server_class(model)),), {name: wrong})
+    before = descriptors()
+    with pytest.raises(ValueError) as caught:
+        cls(LOCAL, Shout)
+    assert says_what_came(name, wrong, str(caught.value))
+    assert before == descriptors()
+
+
+STDLIB = [
+    socketserver.TCPServer,
+    socketserver.UDPServer,
+    http.server.HTTPServer,
+    http.server.ThreadingHTTPServer,
+]
+
+
+@pytest.mark.parametrize("base", STDLIB)
+@pytest.mark.parametrize(
+    "mixin", [greensock.GreenletMixIn, greensock.ThreadingMixIn, greensock.ForkingMixIn]
+)
+def test_over_the_standard_library_it_is_found_before_the_server_is_bound(base, mixin):
+    cls = type("Server", (mixin, never_bound(base)), {"max_connections": 0})
+    before = descriptors()
+    with pytest.raises(ValueError, match="^max_connections is 0; give a whole number, 1 or more"):
+        cls(LOCAL, http.server.BaseHTTPRequestHandler)
+    gc.collect()  # what the standard library has opened itself
+    assert before == descriptors()
+
+
+def test_a_server_without_a_socket_is_checked_before_it_serves():
+    class Server(greensock.BaseServer):
+        idle_timeout = -1
+
+        def fileno(self):
+            raise Bound
+
+    with pytest.raises(ValueError, match="^idle_timeout is -1; give a number of seconds above 0"):
+        Server("nowhere", Shout).serve_forever()
+
+
+@every_model
+def test_a_wrong_one_set_while_serving_changes_nothing(model):
+    server = new_server(model, max_connections=5)
+    with served(server):
+        with pytest.raises(ValueError, match="^max_connections is 'many'; give a whole number"):
+            server.max_connections = "many"
+        assert 5 == server.max_connections
+        assert b"HELLO\n" == ask(server)
+
+
+def test_what_is_no_setting_may_be_anything():
+    """An application's own attributes are its own, even if another model has such a setting."""
+    with new_server("greenlet") as server:
+        server.max_age = "old"
+        assert "old" == server.max_age
+    with new_server("thread", max_workers=None) as server:
+        server.reuse_greenlets = "no"
+        assert (None, "no") == (server.max_workers, server.reuse_greenlets)
+
+
+def test_settings_of_a_class_hold_for_its_servers_and_not_for_others():
+    with new_server(max_connections=3) as limited, new_server() as unlimited:
+        assert (3, None) == (limited.max_connections, unlimited.max_connections)
+        limited.max_connections = 4
+        assert 3 == type(limited).max_connections
+        del limited.max_connections
+        assert 3 == limited.max_connections
+
+
+def test_defaults_limit_nothing_but_handshakes_and_the_end():
+    with new_server() as server:
+        unlimited = {name for name in SETTINGS if getattr(server, name) is None}
+        assert (10, 30) == (server.handshake_timeout, server.drain_timeout)
+        assert ("backlog", b"", True) == (
+            server.overload,
+            server.overload_reply,
+            server.implicit_tls,
+        )
+    assert set(SETTINGS) - unlimited == {
+        "drain_timeout",
+        "handshake_timeout",
+        "implicit_tls",
+        "max_workers",
+        "overload",
+        "overload_reply",
+        "reuse_greenlets",
+    }
+
+
+@every_model
+def test_a_reply_may_be_a_bytearray(model):
+    """What is sent are its bytes at that moment."""
+    reply = bytearray(b"busy")
+    with new_server(model, overload="reject", overload_reply=reply) as server:
+        assert b"busy" == server._gs_refusal()
+
+
+def test_drain_checks_the_timeout_it_is_given():
+    with new_server() as server, served(server):
+        with pytest.raises(ValueError, match="^drain_timeout is -1; give a number of seconds, 0"):
+            server.drain(-1)
+        assert b"HELLO\n" == ask(server)
