@@ -10,7 +10,7 @@ from typing import Any
 from zope.interface import implementer
 
 from .interfaces import IDatagramRequestHandler, IGreenRequestHandler, IStreamRequestHandler
-from .net.files import SocketWriter
+from .net.files import SocketWriter, read_ahead
 from .net.sockets import CooperativeSocket
 from .toolbox import between_threads
 
@@ -108,7 +108,8 @@ class StreamRequestHandler(BaseRequestHandler, socketserver.StreamRequestHandler
 
     def _gs_check_nothing_came(self) -> None:
         self.wfile.flush()
-        if self._gs_has_input():
+        rfile = self._gs_buffered()
+        if rfile is not None and read_ahead(rfile):
             raise ConnectionError(
                 f"{self.client_address} sent more before the TLS handshake than was handled"
             )
@@ -125,6 +126,8 @@ class StreamRequestHandler(BaseRequestHandler, socketserver.StreamRequestHandler
         self.connection.settimeout(0.0)
         try:
             return bool(rfile.peek(1))
+        except ssl.SSLWantReadError:
+            return False
         finally:
             self.connection.settimeout(limit)
 

@@ -351,7 +351,7 @@ class Operations(_Served):
     def reload_tls(self) -> None:
         """Have ``ssl_context`` called again; see ITLS."""
         make = self.ssl_context
-        if make is None or isinstance(make, native.SSLContext):
+        if make is None or native.is_ssl_context(make):
             raise TypeError(
                 f"ssl_context is {make!r}, and there is nothing to load it from again; "
                 "set a function that returns an ssl.SSLContext"
@@ -365,7 +365,7 @@ class Operations(_Served):
             raise ValueError("ssl_context is set, but a server of datagrams speaks no TLS")
         if value is None:
             return None
-        if isinstance(value, native.SSLContext):
+        if native.is_ssl_context(value):
             return checked_context(value, "ssl_context is")
         return checked_context(_without_arguments(value)(), "ssl_context returned")
 
@@ -503,7 +503,7 @@ class Operations(_Served):
 
 def checked_context(context: Any, what: str) -> ssl.SSLContext:
     """The context; TypeError or ValueError, beginning with ``what``, if no server can use it."""
-    if not isinstance(context, native.SSLContext):
+    if not native.is_ssl_context(context):
         raise TypeError(f"{what} {context!r}; give an ssl.SSLContext")
     if context.protocol == ssl.PROTOCOL_TLS_CLIENT:
         raise ValueError(

@@ -16,7 +16,7 @@ from .net.accepting import receiver
 from .net.admission import host_of
 from .net.connections import Connection
 from .net.sockets import CooperativeSocket
-from .operations import Operations
+from .operations import Operations, checked_context
 
 
 class Requests(Operations):
@@ -77,7 +77,10 @@ class Requests(Operations):
         self._gs_join_crew(job)
         try:
             if self._gs_enter(job):
-                self.process_request(job.request, client_address)
+                request = job.request
+                self.process_request(request, client_address)
+                if job.request is not request:
+                    self._gs_finish_switched(job)
         except Exception:
             self._gs_note_failure(job)
             self._gs_fail(job.request, client_address)
@@ -97,58 +100,78 @@ class Requests(Operations):
         """Make the request what its worker needs; False if its peer failed the TLS handshake."""
         try:
             job.hold(self._gs_settled(job.request))
+            return self._gs_begin_tls(job)
         except BaseException:
             self.close_request(job.request)
             raise
-        if self._gs_context is None and not handover.is_tls(getattr(self, "socket", None)):
-            return True
-        try:
-            self._gs_begin_tls(job)
-        except OSError as error:
-            if job.reason == "handshake_timeout":
-                error = TimeoutError(f"no handshake within {self.handshake_timeout} s")
-            elif job.reason is None:
-                job.reason = "handshake"
-            events.emit(events.HandshakeFailed, self, job.client_address, error)
-            return False
-        return True
 
     def _gs_begin_tls(self, job):
-        """Make the handshake, if this connection begins with one; OSError if it fails."""
+        """Make the handshake, if this connection begins with one; False if it fails."""
         listener: Any = getattr(self, "socket", None)
+        is_wrapped = handover.is_tls(listener)
+        if not is_wrapped and (self.ssl_context is None or not self.implicit_tls):
+            return True
         if handover.is_tls(job.request) or isinstance(job.request, tuple):
-            return  # an application's own get_request was faster
-        if handover.is_tls(listener):
-            secure = handover.under_tls(
-                job.request, listener.context, listener.suppress_ragged_eofs
-            )
-            secure.do_handshake_on_connect = listener.do_handshake_on_connect
-            self._gs_shake_hands(job, secure)
-        elif self.implicit_tls:
-            self._gs_shake_hands(job, handover.under_tls(job.request, self._gs_context))
+            return True  # an application's own get_request was faster
+        context = listener.context if is_wrapped else self._gs_loaded_context()
+        try:
+            if is_wrapped:
+                ragged, at_once = listener.suppress_ragged_eofs, listener.do_handshake_on_connect
+                self._gs_shake_hands(job, context, ragged, at_once)
+            else:
+                self._gs_shake_hands(job, context)
+        except OSError:
+            return False
+        job.working_since = monotonic()
+        return True
 
-    def _gs_shake_hands(self, job, secure):
-        job.hold(secure)  # whoever cuts it may have to do so in mid-handshake
-        if secure.do_handshake_on_connect:
-            job.is_in_handshake = True
-            try:
-                handover.shake_hands(secure)
-            finally:
-                job.is_in_handshake = False
-                job.working_since = monotonic()
+    def _gs_shake_hands(self, job, context, suppress_ragged_eofs=True, at_once=True):
+        """Go on under TLS; OSError if the handshake fails, and then the connection is closed."""
+        job.handshake_since = monotonic()
+        try:
+            # Whoever cuts it may have to do so in mid-handshake.
+            job.hold(handover.under_tls(job.request, context, suppress_ragged_eofs, at_once))
+            if at_once:
+                handover.shake_hands(job.request)
+        except OSError as error:
+            raise self._gs_handshake_failed(job, error)
+        finally:
+            job.handshake_since = 0.0
+
+    def _gs_handshake_failed(self, job, error):
+        """Tell of it; return the error that says why."""
+        if job.reason is None:
+            job.reason = "handshake"
+        elif job.reason == "handshake_timeout":
+            error = TimeoutError(f"no handshake within {self.handshake_timeout} s")
+        events.emit(events.HandshakeFailed, self, job.client_address, error)
+        return error
 
     def _gs_switch_to_tls(self, request, client_address, context):
         """What a handler goes on with that has asked for TLS."""
-        context = context or self._gs_context
+        if context is None:
+            context = self._gs_loaded_context()
+        else:
+            checked_context(context, "context is")
         if context is None:
             raise RuntimeError("there is no context for TLS: pass one, or set ssl_context")
+        if isinstance(request, tuple):
+            raise RuntimeError("a datagram cannot switch to TLS, which is for connections")
         if handover.is_tls(request):
             raise RuntimeError(f"the connection from {client_address} speaks TLS already")
+        if not self._gs_was_switched:
+            self._gs_was_switched = True
+            if self._gs_warden is not None:
+                self._gs_warden.wake()
         job = getattr(request, "meter", None)
         if not isinstance(job, Connection):
             job = Connection(request, client_address, self.model)  # an application's own
-        self._gs_shake_hands(job, handover.under_tls(request, context))
+        self._gs_shake_hands(job, context)
         return job.request
+
+    def _gs_finish_switched(self, job):
+        """Shut down what a handler has gone on with, under TLS, instead of its request."""
+        self.shutdown_request(job.request)
 
     def _gs_job_of(self, request):
         """The entry in the books for a request; None if there is none any more."""

@@ -4,10 +4,11 @@ A wrong value is found before the server binds, and when it is set, instead of i
 night.
 """
 
-import ssl
 from collections.abc import Callable
 from math import isfinite
 from typing import Any
+
+from .net import native
 
 OVERLOAD = ("backlog", "reject", "close")
 
@@ -62,7 +63,7 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a number of seconds, 0 or more, or None for no limit",
     ),
     "ssl_context": (
-        lambda value: value is None or isinstance(value, ssl.SSLContext) or callable(value),
+        lambda value: value is None or native.is_ssl_context(value) or callable(value),
         "an ssl.SSLContext, a function that returns one, or None for no TLS",
     ),
     "implicit_tls": _TRUTH,

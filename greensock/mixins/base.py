@@ -50,11 +50,6 @@ class ModelMixIn(Serving):
                     job.shut()
             self._gs_drain_is_over(self._gs_wait_or_cut(self._gs_drain_left()))
 
-    def _gs_finish_switched(self, job, request):
-        """Shut down what the handler of ``request`` has gone on with instead, under TLS."""
-        if job.request is not request:
-            self.shutdown_request(job.request)
-
     def _gs_process(self, request, client_address):
         self.process_request(request, client_address)
 

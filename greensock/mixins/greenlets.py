@@ -98,9 +98,11 @@ class GreenletMixIn(ModelMixIn):
             # What arrives as a datagram needs nothing more.
             elif type(job.request) is tuple or self._gs_enter(job):
                 request = job.request
-                self.process_request_thread(request, job.client_address)
-                if job.request is not request:
-                    self._gs_finish_switched(job, request)
+                try:
+                    self.process_request_thread(request, job.client_address)
+                finally:
+                    if job.request is not request:
+                        self._gs_finish_switched(job)
             rests = self._gs_rest(job)
         except KeyboardInterrupt as error:
             if in_main_thread():

@@ -52,8 +52,11 @@ class ThreadingMixIn(OutsideMixIn):
         try:
             if self._gs_enter(job):
                 request = job.request
-                self.process_request_thread(request, job.client_address)
-                self._gs_finish_switched(job, request)
+                try:
+                    self.process_request_thread(request, job.client_address)
+                finally:
+                    if job.request is not request:
+                        self._gs_finish_switched(job)
         except BaseException:
             self._gs_note_failure(job)
             raise

@@ -165,6 +165,10 @@ class BoundedSSLSocket(native.SSLSocket):
         self._guard = native.allocate_lock()
         return self
 
+    def _sslsock(self):
+        """Itself, for a ``gevent.ssl.SSLContext``, which asks for it to call back with."""
+        return self
+
     def gettimeout(self):
         return self._own_timeout
 

@@ -43,6 +43,19 @@ class SocketReader(SocketIO):
         self._recv_into = _raise_closed
 
 
+def read_ahead(file):
+    """What a BufferedReader over a connection holds already; nothing is read for it."""
+    file.raw.readinto = _read_nothing  # which peek would do otherwise
+    try:
+        return file.peek()
+    finally:
+        del file.raw.readinto
+
+
+def _read_nothing(buffer):
+    return None
+
+
 def _raise_closed(buffer):
     raise ValueError("I/O operation on closed socket.")
 

@@ -105,7 +105,7 @@ def is_tls(sock: Any) -> bool:
     return isinstance(sock, (native.SSLSocket, gevent.ssl.SSLSocket))
 
 
-def under_tls(sock, context, suppress_ragged_eofs=True):
+def under_tls(sock, context, suppress_ragged_eofs=True, do_handshake_on_connect=True):
     """``sock`` with the server's side of TLS; the handshake is still to make.
 
     ``sock`` is used up; if its peer has gone it is closed and the OSError goes on.
@@ -117,11 +117,14 @@ def under_tls(sock, context, suppress_ragged_eofs=True):
     }
     try:
         if isinstance(sock, gevent.socket.socket):
-            return CooperativeSSLSocket(sock, _context=context, **options)
-        return BoundedSSLSocket._create(sock, context=context, **options)
+            secure = CooperativeSSLSocket(sock, _context=context, **options)
+        else:
+            secure = BoundedSSLSocket._create(sock, context=context, **options)
     except BaseException:
         sock.close()
         raise
+    secure.do_handshake_on_connect = do_handshake_on_connect
+    return secure
 
 
 def listening_alike(sock, listener):

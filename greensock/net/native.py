@@ -26,6 +26,12 @@ def make_rlock():
     return get_original("_thread", "RLock")()
 
 
+def is_ssl_context(value: object) -> bool:
+    """Whether it is an ``ssl.SSLContext``; gevent's is one, too."""
+    # Looked up each time, because gevent warns of modules that keep it.
+    return isinstance(value, get_original("ssl", "SSLContext"))
+
+
 def is_patched() -> bool:
     """Whether sockets of this process are cooperative, so that handlers may spawn greenlets."""
     return is_module_patched("socket")

@@ -25,6 +25,17 @@ class CooperativeSSLSocket(gevent.ssl.SSLSocket):
 
     meter = NOBODY
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self._sslobj is not None:
+            # What an SNI callback gets, and switches the context of. gevent names the C socket
+            # inside instead, which only a context of its own can tell the way back from.
+            self._sslobj.owner = self
+
+    def _sslsock(self):
+        """The way back, for such a context."""
+        return self
+
     def read(self, nbytes=2014, buffer=None):
         """Read decrypted bytes; see ``ssl.SSLSocket.read``."""
         result = super().read(nbytes, buffer)
@@ -34,6 +45,12 @@ class CooperativeSSLSocket(gevent.ssl.SSLSocket):
     def write(self, data):
         """Encrypt and send; the number of bytes of ``data`` taken."""
         count = super().write(data)
+        sent(self.meter, count)
+        return count
+
+    def send(self, data, *args, **kwargs):
+        """Encrypt and send some of ``data``; see ``socket.send``."""
+        count = super().send(data, *args, **kwargs)
         sent(self.meter, count)
         return count
 
