@@ -8,7 +8,7 @@ from zope.interface import implementer
 from greensock import BaseRequestHandler, StreamRequestHandler
 from greensock.interfaces import IRequestHandler
 from greensock.testing import check_handler, check_handler_factory
-from tests.faults import Faults, assert_finds
+from tests.candidates import Faults, assert_finds
 from tests.helpers import forks_beside_threads
 
 pytestmark = forks_beside_threads

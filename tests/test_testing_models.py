@@ -6,7 +6,7 @@ import pytest
 
 from greensock import GreenletMixIn, ThreadingMixIn
 from greensock.testing import check_model
-from tests.faults import Faults, assert_finds
+from tests.candidates import Faults, assert_finds
 
 faults = Faults()
 

@@ -9,7 +9,7 @@ from greensock import BaseServer, TCPServer, UDPServer
 from greensock.errors import AlreadyServing
 from greensock.net import crossing
 from greensock.testing import check_server
-from tests.faults import PATIENCES, Faults, assert_finds
+from tests.candidates import PATIENCES, Faults, assert_finds
 from tests.helpers import LOCAL
 
 faults = Faults()

@@ -8,7 +8,7 @@ import pytest
 from greensock.net import crossing
 from greensock.testing import check_toolbox
 from greensock.toolbox import GreenToolbox
-from tests.faults import Faults, assert_finds
+from tests.candidates import Faults, assert_finds
 
 faults = Faults()
 
