@@ -1,7 +1,9 @@
 """Two certificates for localhost, and both ends of TLS. They are good for nothing but tests."""
 
+import socket
 import ssl
 import tempfile
+from contextlib import contextmanager, suppress
 
 import gevent.ssl
 
@@ -94,3 +96,12 @@ def connect(server, context=None, **options):
         server_hostname="localhost",
         **options,
     )
+
+
+@contextmanager
+def leaving(client):
+    """The client, that hangs up in the end even if a forked child has a copy of its socket."""
+    with client:
+        yield client
+        with suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
