@@ -34,7 +34,7 @@ class IConnection(Interface):
     model = Attribute("The short name of the model it is handled under.")
     reason = Attribute(
         "Why it ends or has ended, None before: 'finished' when its handler returned, 'failed' "
-        "when that raised, 'refused' by verify_request, 'handshake' when TLS did not begin; and "
+        "when that raised, 'handshake' when TLS did not begin; and "
         "if it was cut 'idle_timeout', 'request_timeout', 'handshake_timeout', 'send_timeout', "
         "'kicked' or 'drain_timeout'."
     )
