@@ -110,10 +110,10 @@ def assert_hung_up_on(client):
 def test_who_takes_too_long_is_cut(model, where, make, say):
     interfaces = IHandshakeFailed, IConnectionCut, IConnectionClosed, IRequestFailed
     with served(make(model), where) as server, recorded(*interfaces) as record:
+        before = descriptors()
         assert b"HELLO\n" == shout(server)
         wait_until(lambda: not server.connections)
         record.clear()
-        before = descriptors()
         with connect(server) as client:
             address = client.getsockname()
             say(client)
@@ -136,9 +136,9 @@ def test_who_takes_too_long_is_cut(model, where, make, say):
 def test_who_makes_none_is_told_of_and_leaves_nothing_behind(model, where, say):
     interfaces = IHandshakeFailed, IConnectionClosed, IConnectionCut, IRequestFailed
     with served(new_server(model, handshake_timeout=LONG), where) as server:
+        before = descriptors()
         assert b"HELLO\n" == shout(server)
         wait_until(lambda: not server.connections)
-        before = descriptors()
         with recorded(*interfaces) as record, connect(server) as client:
             address = client.getsockname()
             say(client)

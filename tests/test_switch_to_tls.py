@@ -162,10 +162,6 @@ def test_nothing_is_left_open(model, where, handler):
             super().setup()
 
     with served(new_server(model, Kept), where) as server:
-        with tls.leaving(ask_for_tls(server)) as client:
-            client.sendall(b"hello\n")
-            client.recv(100)
-        wait_until(lambda: not server.connections)
         before = descriptors()
         for _ in range(3):
             with tls.leaving(ask_for_tls(server)) as client:
