@@ -8,7 +8,9 @@ or appends a function to ``zope.event.subscribers``, which then gets every event
 there from the start: ``greensock.log`` writes what went wrong to the ``greensock`` logger.
 """
 
+import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,9 +88,15 @@ def _tell(subscriber: Callable[[Any], object], event: object) -> None:
     except Exception:
         import logging
 
-        logging.getLogger("greensock").exception(
-            "%r raised when it was told of %s", subscriber, type(event).__name__
-        )
+        try:
+            logging.getLogger("greensock").exception(
+                "%r raised when it was told of %s", subscriber, type(event).__name__
+            )
+        except Exception:
+            # What raised may well have been a handler of that logger. Nobody is left to tell but
+            # whoever reads standard error, if there is one.
+            with suppress(Exception):
+                traceback.print_exc()
 
 
 zope.event.subscribers.append(_dispatch)

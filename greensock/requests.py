@@ -16,7 +16,8 @@ from .net.accepting import receiver
 from .net.admission import host_of
 from .net.connections import Connection
 from .net.sockets import CooperativeSocket
-from .operations import Operations, checked_context
+from .operations import Operations
+from .operations.certificates import checked_context
 
 
 class Requests(Operations):
@@ -57,7 +58,7 @@ class Requests(Operations):
                 self._gs_process(request, client_address)
             else:
                 events.emit(events.ConnectionRefused, self, client_address, "verify_request")
-                self.shutdown_request(request)
+                self._gs_end(request, client_address)
         except Exception:
             self._gs_fail(request, client_address)
         except BaseException:
@@ -68,7 +69,7 @@ class Requests(Operations):
         try:
             self.handle_error(request, client_address)
         finally:
-            self.shutdown_request(request)
+            self._gs_end(request, client_address)
 
     def _gs_process(self, request, client_address):
         """Have the request handled, which is not to end the server."""
@@ -86,7 +87,7 @@ class Requests(Operations):
             self._gs_fail(job.request, client_address)
         except GreenletExit:
             self._gs_note_failure(job)
-            self.shutdown_request(job.request)
+            self._gs_end(job.request, client_address)
             if not job.was_cut:
                 raise
         except BaseException:
@@ -171,7 +172,7 @@ class Requests(Operations):
 
     def _gs_finish_switched(self, job):
         """Shut down what a handler has gone on with, under TLS, instead of its request."""
-        self.shutdown_request(job.request)
+        self._gs_end(job.request, job.client_address)
 
     def _gs_job_of(self, request):
         """The entry in the books for a request; None if there is none any more."""

@@ -99,7 +99,7 @@ class ModelMixIn(Serving):
             self.handle_error(request, client_address)
         finally:
             if not self._gs_rests(request):
-                self.shutdown_request(request)
+                self._gs_end(request, client_address)
 
     def _gs_rests(self, request):
         """Whether its handler waits for the next message, and will be back."""

@@ -64,7 +64,12 @@ class GreenletMixIn(ModelMixIn):
         """Have a greenlet finish the request."""
         job = self._gs_new_job(request, client_address)
         self._gs_join_crew(job)
-        self._gs_start(job)
+        try:
+            self._gs_start(job)
+        except BaseException:
+            self._gs_note_failure(job)
+            self._gs_leave_crew(job)
+            raise
 
     def _gs_start(self, job):
         if self._gs_workers is None:
@@ -125,7 +130,7 @@ class GreenletMixIn(ModelMixIn):
             self.handle_error(job.request, job.client_address)
         finally:
             if not self._gs_rests(job.request):
-                self.shutdown_request(job.request)
+                self._gs_end(job.request, job.client_address)
 
     def _gs_park(self, handler):
         """Let a handler's connection rest until there is something to read; whether it can."""
