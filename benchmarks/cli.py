@@ -1,10 +1,7 @@
 """The command line. What is wrong with it costs one line on standard error and status 2."""
 
-import argparse
 import json
-import math
 import os
-import resource
 import signal
 import sys
 import time
@@ -12,10 +9,12 @@ from pathlib import Path
 
 from . import machine, plots, report
 from .building import built
+from .options import Parser, as_many_files_as_allowed, one_of, positive
 from .peers import PEERS
 from .processes import cores
 from .progress import progress
 from .rounds import absent, plan, run
+from .soak import cli as soak
 from .suites import SUITES
 
 OUTPUT = Path(__file__).resolve().parent / "results"
@@ -23,39 +22,13 @@ OUTPUT = Path(__file__).resolve().parent / "results"
 WARM = 0.25
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        self.exit(2, f"benchmarks: {message}\n")
-
-
-def one_of(table, what):
-    def check(name):
-        if name not in table:
-            raise argparse.ArgumentTypeError(f"{name!r} is no {what}: choose {', '.join(table)}")
-        return name
-
-    return check
-
-
-def positive(kind):
-    def check(text):
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not 0 < value < math.inf:
-            raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
-        return value
-
-    return check
-
-
 def parse(argv=None):
     parser = Parser(
         prog="python -m benchmarks",
         allow_abbrev=False,
         description="Measure greensock and others in the same run, and write a report.",
-        epilog=f"suites: {', '.join(SUITES)}",
+        epilog=f"suites: {', '.join(SUITES)}. 'python -m benchmarks soak' has servers endure good "
+        "and bad clients instead, and sees that nothing is left; see its --help.",
     )
     parser.add_argument("suites", metavar="SUITE", nargs="*", type=one_of(SUITES, "suite"),
                         help="what to measure (default: all)")
@@ -88,15 +61,11 @@ def parse(argv=None):
     return options
 
 
-def as_many_files_as_allowed():
-    """Raise the limit of this process and of all it starts; return it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard if hard != resource.RLIM_INFINITY else math.inf
-
-
 def main(argv=None):
     """Measure, write the report and print it; return the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["soak"]:
+        return soak.main(argv[1:])
     options = parse(argv)
     # Ended in order, so that no server is left behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

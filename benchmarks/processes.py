@@ -84,10 +84,14 @@ class Child:
         line, _, self._read = self._read.partition(b"\n")
         return line.decode()
 
-    def _complaint(self):
+    def complaints(self):
+        """The lines it has written to standard error."""
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").split("\n")
-        said = [line.strip() for line in lines if line.strip()]
+        return [line.strip() for line in lines if line.strip()]
+
+    def _complaint(self):
+        said = self.complaints()
         return said[-1] if said else "ended without a word"
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(total):
+def progress(total, unit="measurement"):
     """A function to be called with a line before each of ``total`` steps."""
     try:
         from tqdm import tqdm
@@ -13,7 +13,7 @@ def progress(total):
         yield _plain(total)
         return
     # None is for a terminal alone.
-    with tqdm(total=total, disable=None, dynamic_ncols=True, unit="measurement") as bar:
+    with tqdm(total=total, disable=None, dynamic_ncols=True, unit=unit) as bar:
         begun = False
 
         def step(line):
