@@ -1,0 +1,72 @@
+"""A TLS handshake that fails is told once, costs one connection, and leaves nothing."""
+
+import ssl
+from contextlib import suppress
+from socket import SHUT_WR
+
+import pytest
+
+from greensock.interfaces import IAcceptPaused, IConnectionClosed, IHandshakeFailed, IRequestFailed
+from tests import tls
+from tests.faults.injecting import every_model, holdings, new_server, settled
+from tests.helpers import connect, forks_beside_threads, recorded, rest, served
+
+pytestmark = forks_beside_threads
+
+
+def end(client):
+    """Say no more, and wait for the server to end it."""
+    # Closing would not do: a child has a copy of it, and would wait for its own end.
+    client.shutdown(SHUT_WR)
+    with suppress(ConnectionResetError):
+        rest(client)
+
+
+def plain_text(server):
+    with connect(server) as client:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        end(client)
+
+
+def half_a_hello(server):
+    with connect(server) as client:
+        client.sendall(b"\x16\x03\x01\x02")
+        end(client)
+
+
+def nothing(server):
+    with connect(server) as client:
+        end(client)
+
+
+def distrust(server):
+    with pytest.raises(ssl.SSLError):
+        tls.connect(server, tls.client_context(tls.OTHER))
+
+
+def shout(server):
+    with tls.connect(server) as client:
+        client.sendall(b"hello\n")
+        return client.recv(100)
+
+
+@every_model
+@pytest.mark.parametrize("fail", [plain_text, half_a_hello, nothing, distrust])
+def test_a_handshake_that_fails_costs_one_connection(model, fail):
+    server = new_server(model, ssl_context=tls.server_context())
+    kinds = IHandshakeFailed, IRequestFailed, IAcceptPaused
+    with recorded(*kinds) as record, recorded(IConnectionClosed) as closed:
+        with served(server, "greenlet"):
+            before = holdings(server)
+            assert b"HELLO\n" == shout(server)
+            assert before == settled(server, before)
+            for _ in range(3):
+                fail(server)
+                assert before == settled(server, before)
+            assert b"HELLO\n" == shout(server)
+            assert before == settled(server, before)
+    # A child tells of it itself, in its own process.
+    told = [type(event).__name__ for event in record]
+    assert told == ([] if model == "fork" else 3 * ["HandshakeFailed"])
+    reasons = [event.connection.reason for event in closed]
+    assert ["finished", *3 * ["handshake"], "finished"] == reasons
