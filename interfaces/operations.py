@@ -142,9 +142,10 @@ class IDraining(Interface):
         are served. ``serve_forever`` returns when the last of them was taken, and the listener is
         closed. Connections that are idle are told that nothing will follow, as if the peer had
         ended its side: those whose last bytes were sent by the handler, and no more for a moment,
-        and those over which nothing went for a second from their beginning. Handlers with a method ``draining`` have it called.
-        Then at most ``timeout`` seconds (``drain_timeout`` by default, None for no limit) are
-        given to those still at work, from the call on, before they are cut.
+        and those over which nothing went for a second from their beginning. Handlers with a
+        method ``draining`` have it called. Then at most ``timeout`` seconds (``drain_timeout`` by
+        default, None for no limit) are given to those still at work, from the call on, before they
+        are cut.
 
         Any thread or greenlet may call it, and a second call waits for the same end. In a
         handler of this server, on the serving greenlet and in a signal handler it asks and
