@@ -1,7 +1,7 @@
 """Run the tests: ``python -m tests [--coverage | pytest arguments]``.
 
 They run twice, in a plain process and in a monkey-patched one, except those of commands and
-packages, which are the same in both and run apart. Without arguments the runs go side by side; with
+packages, which are the same in both and run apart. Without arguments all go side by side, and with
 ``--coverage``, which takes twice the time, their joint branch coverage must reach the bar set in
 setup.cfg. With pytest's arguments they go one after the other on the terminal, so that ``-k name``
 or ``--pdb`` work.
@@ -18,11 +18,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WORLDS = {"plain": "0", "patched": "1"}
-# The arguments of each run, its world and which tests it has.
+# Of each run its world, which tests it has, and which part of their files. A test waits more than
+# it computes, so that several runs take hardly longer than one.
 RUNS = {
-    "plain": ("plain", "not worldless"),
-    "patched": ("patched", "not worldless"),
-    "worldless": ("plain", "worldless"),
+    "plain-1": ("plain", "not worldless", "1/2"),
+    "plain-2": ("plain", "not worldless", "2/2"),
+    "patched-1": ("patched", "not worldless", "1/2"),
+    "patched-2": ("patched", "not worldless", "2/2"),
+    "worldless": ("plain", "worldless", "1/1"),
 }
 # Seconds for one run. A test that hangs is stopped by pytest-timeout long before; this is for a
 # process so stuck that not even that works.
@@ -36,15 +39,17 @@ def environment(world):
 
 
 def pytest(run, *args):
+    _, mark, part = RUNS[run]
     # What failed last is noted for each run apart.
     cache = f"cache_dir=.pytest_cache/{run}"
-    return ["-m", "pytest", "-p", "tests.world", "-o", cache, "-m", RUNS[run][1], *args]
+    options = ["-p", "tests.world", "-o", cache, "-m", mark, "--part", part]
+    return ["-m", "pytest", *options, *args]
 
 
 def run_with(args):
     """Run them in turn with the caller's pytest arguments; return the exit status."""
     statuses = []
-    for run, (world, _) in RUNS.items():
+    for run, (world, *_) in RUNS.items():
         command = [sys.executable, *pytest(run, *args)]
         statuses.append(subprocess.run(command, cwd=ROOT, env=environment(world)).returncode)
     # 5 says that one had nothing to run, such as nothing that failed last.

@@ -10,7 +10,7 @@ import os
 import pickle
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import gevent
@@ -255,8 +255,8 @@ def descriptors():
 
 def children():
     """The child processes of this one, zombies too."""
-    return [
-        int(pid)
-        for listing in Path("/proc/self/task").glob("*/children")
-        for pid in listing.read_text().split()
-    ]
+    found: list[int] = []
+    for listing in Path("/proc/self/task").glob("*/children"):
+        with suppress(FileNotFoundError):  # that thread has ended meanwhile
+            found += map(int, listing.read_text().split())
+    return found

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -105,8 +106,12 @@ def hold(client):
 
 
 def received(sock):
-    """All that comes until the end."""
-    return b"".join(iter(lambda: sock.recv(1000), b""))
+    """All that comes until the end, which is a reset if something was cut in mid request."""
+    data = b""
+    with suppress(ConnectionResetError):
+        while part := sock.recv(1000):
+            data += part
+    return data
 
 
 def answer_over(family, kind, target, own=None):
