@@ -114,8 +114,9 @@ def test_whoever_waits_in_the_queue_is_served(model, where):
     clients = [connect(server) for _ in range(20)]
     with serving(server, where) as call:
         drain = Call("thread", server.drain)
-        for client in clients:
+        for client in clients:  # all of them, lest the last be thought to have nothing to say
             client.sendall(b"hello\n")
+        for client in clients:
             assert b"HELLO\n" == rest(client)
             client.close()
         assert [] == drain.end()

@@ -97,7 +97,15 @@ def blocking_view(sock):
 
 
 def _second(kind, sock):
-    return kind(sock.family, sock.type, sock.proto, fileno=sock.fileno())
+    second = kind.__new__(kind)
+    try:
+        second.__init__(sock.family, sock.type, sock.proto, fileno=sock.fileno())
+    except OSError:  # somebody was about to close it
+        inner = getattr(second, "_sock", None)
+        if inner is not None:
+            inner.detach()  # the descriptor may be somebody else's by now
+        raise
+    return second
 
 
 def is_tls(sock: Any) -> bool:
