@@ -16,6 +16,7 @@ from .net import crossing, deadlines, native
 from .net.dialing import dial
 from .net.hubs import in_main_thread
 from .net.threads import start_thread
+from .net.waking import sleep_natively
 
 classImplements(gevent.thread.LockType, ILock)  # type: ignore[misc]  # gevent has no types
 classImplements(gevent.event.Event, IEvent)  # type: ignore[misc]
@@ -157,7 +158,7 @@ class ThreadToolbox(GreenThreadsToolbox):
     def sleep(self, seconds):
         limit = deadlines.nearest(seconds)
         if get_hub_if_exists() is None:
-            native.sleep(limit)
+            sleep_natively(limit)
         else:
             super().sleep(limit)
         if limit < seconds:

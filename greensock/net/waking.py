@@ -21,6 +21,15 @@ from .signals import hear_signals
 LOOK_FOR_SIGNALS = 0.5
 
 
+def sleep_natively(seconds):
+    """Block the OS thread for so long; ValueError if that is negative."""
+    ends = monotonic() + seconds
+    while in_main_thread() and seconds > LOOK_FOR_SIGNALS:
+        native.sleep(LOOK_FOR_SIGNALS)
+        seconds = max(0.0, ends - monotonic())
+    native.sleep(seconds)
+
+
 class _NativeSleep:
     """Blocks the OS thread."""
 
