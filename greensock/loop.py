@@ -11,7 +11,6 @@ descriptor, and the socket object keeps the timeout its owner set.
 """
 
 import os
-import socket
 from math import inf
 from time import monotonic
 
@@ -54,9 +53,9 @@ class Loop:
         self._is_draining = False
         self._is_taking = False
         self._interruption = None
-        datagrams = getattr(server, "socket_type", None) == socket.SOCK_DGRAM
         listener = getattr(server, "socket", None)
-        self.drops = Drops(listener) if datagrams and listener is not None else None
+        datagrams = server._gs_takes_datagrams() and listener is not None
+        self.drops = Drops(listener) if datagrams else None
         self._has_room = server._gs_has_room
         self._was_blocking = self._listens = False
         is_released = server._gs_suspended == "release" and server.fileno() < 0
@@ -282,6 +281,6 @@ class Loop:
                 self._take(server._gs_requests_per_turn)
             elif left <= 0 and not self._watch.is_readable():
                 break
-        if server.socket_type != socket.SOCK_DGRAM:  # whose handlers answer through it
+        if not server._gs_takes_datagrams():  # whose handlers answer through it
             self._watch.let_go()
             server._gs_release_listener()

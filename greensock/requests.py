@@ -3,7 +3,6 @@
 What is here is for the serving greenlet itself; a mixin has what its model does otherwise.
 """
 
-import socket
 import sys
 from time import monotonic
 from typing import Any
@@ -228,7 +227,7 @@ class Requests(Operations):
 
     def _gs_shares_socket_with_handlers(self):
         """Whether handlers get a cooperative view of the server's own socket."""
-        return getattr(self, "socket_type", None) == socket.SOCK_DGRAM
+        return self._gs_takes_datagrams()
 
     def _gs_report_drops(self, loop, *, now=False):
         """Tell of datagrams the system has dropped, if any; called after each turn of the loop."""

@@ -18,6 +18,7 @@ import gevent.select
 import gevent.socket
 import pytest
 
+import greensock
 from greensock import BaseRequestHandler, DatagramRequestHandler, StreamRequestHandler, events
 from greensock.interfaces import IServerEvent
 from greensock.net import native
@@ -40,6 +41,12 @@ def has_ipv6():
 
 
 with_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+
+CONCURRENT = ["greenlet", "thread", "fork"]
+
+every_model = pytest.mark.parametrize("model", greensock.MODELS)
+concurrent_models = pytest.mark.parametrize("model", CONCURRENT)
+everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
 
 
 class Echo(BaseRequestHandler):

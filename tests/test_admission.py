@@ -35,9 +35,12 @@ from tests.helpers import (
     ShoutDatagram,
     Trap,
     ask,
+    concurrent_models,
     connect,
     connect_to,
     descriptors,
+    every_model,
+    everywhere,
     forks_beside_threads,
     recorded,
     rest,
@@ -49,12 +52,6 @@ from tests.helpers import (
 from tests.programs import ROOT
 
 pytestmark = forks_beside_threads
-
-CONCURRENT = ["greenlet", "thread", "fork"]
-
-every_model = pytest.mark.parametrize("model", greensock.MODELS)
-concurrent_models = pytest.mark.parametrize("model", CONCURRENT)
-everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
 
 # One in a thousand seconds: none, for as long as a test takes.
 HARDLY_EVER = 0.001

@@ -30,7 +30,10 @@ from tests.helpers import (
     ShoutDatagram,
     Trap,
     ask,
+    concurrent_models,
     connect,
+    every_model,
+    everywhere,
     forks_beside_threads,
     recorded,
     rest,
@@ -40,12 +43,6 @@ from tests.helpers import (
 )
 
 pytestmark = forks_beside_threads
-
-CONCURRENT = ["greenlet", "thread", "fork"]
-
-every_model = pytest.mark.parametrize("model", greensock.MODELS)
-concurrent_models = pytest.mark.parametrize("model", CONCURRENT)
-everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
 
 
 def new_server(model, handler=Trap, kind="tcp", address=LOCAL, **attributes):

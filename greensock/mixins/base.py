@@ -1,6 +1,5 @@
 """What all models have in common: hand a request to a worker, and know who is at work."""
 
-import socket
 import socketserver
 from typing import Any
 
@@ -32,7 +31,7 @@ class ModelMixIn(Serving):
         With ``block_on_close`` false or ``daemon_threads`` true it does not wait.
         """
         # Handlers of datagrams answer through the server's own socket.
-        if getattr(self, "socket_type", None) == socket.SOCK_DGRAM:
+        if self._gs_takes_datagrams():
             self._gs_let_go()
             self._gs_finish_crew()
             super().server_close()

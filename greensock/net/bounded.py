@@ -14,7 +14,7 @@ from operator import itemgetter
 from time import monotonic
 
 from . import deadlines, native
-from .meters import NOBODY, received, sent
+from .meters import NOBODY, received, sent, waiting_to_send
 from .secure import say_goodbye
 
 # What poll(2) takes at most, in milliseconds.
@@ -140,13 +140,8 @@ class BoundedSocket(native.Socket):
             except BlockingIOError:
                 if flags & socket.MSG_DONTWAIT:
                     raise
-                if not self.meter.stuck_since:
-                    self.meter.stuck_since = monotonic()
-            try:
+            with waiting_to_send(self.meter):
                 _await(self, select.POLLOUT, end)
-            except BaseException:
-                self.meter.stuck_since = 0.0
-                raise
 
 
 class BoundedSSLSocket(native.SSLSocket):
@@ -240,10 +235,8 @@ class BoundedSSLSocket(native.SSLSocket):
                 if self._own_timeout == 0:
                     raise
                 reads = isinstance(wants, ssl.SSLWantReadError)
-            if not reads and not self.meter.stuck_since:
-                self.meter.stuck_since = monotonic()
-            try:
-                _await(self, select.POLLIN if reads else select.POLLOUT, end)
-            except BaseException:
-                self.meter.stuck_since = 0.0
-                raise
+            if reads:
+                _await(self, select.POLLIN, end)
+            else:
+                with waiting_to_send(self.meter):
+                    _await(self, select.POLLOUT, end)

@@ -77,11 +77,6 @@ class Connection(Job):
         return bool(self.handshake_since)
 
     @property
-    def is_idle(self):
-        """Whether the peer has got an answer to all that it has sent."""
-        return self.answered
-
-    @property
     def is_fresh(self):
         """Whether nothing went over it yet."""
         return not self.received and not self.sent
@@ -106,7 +101,6 @@ _REASONS = (
     None,
     "finished",
     "failed",
-    "refused",
     "handshake",
     "idle_timeout",
     "request_timeout",

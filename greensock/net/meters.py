@@ -1,5 +1,8 @@
 """How much goes through a socket, and in which direction last."""
 
+from contextlib import contextmanager
+from time import monotonic
+
 
 class Meter:
     """What the sockets here count with.
@@ -34,3 +37,15 @@ def sent(meter, count):
     meter.answered = True
     if meter.stuck_since:
         meter.stuck_since = 0.0
+
+
+@contextmanager
+def waiting_to_send(meter):
+    """To be entered while a write waits for the peer; ``sent`` ends it, and so does an error."""
+    if not meter.stuck_since:
+        meter.stuck_since = monotonic()
+    try:
+        yield
+    except BaseException:
+        meter.stuck_since = 0.0
+        raise

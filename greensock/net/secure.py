@@ -2,11 +2,10 @@
 
 import ssl
 from socket import SHUT_RD
-from time import monotonic
 
 import gevent.ssl
 
-from .meters import NOBODY, received, sent
+from .meters import NOBODY, received, sent, waiting_to_send
 
 
 def say_goodbye(tls):
@@ -64,10 +63,5 @@ class CooperativeSSLSocket(gevent.ssl.SSLSocket):
         if watcher is not self._write_event:
             super()._wait(watcher, timeout_exc)
             return
-        if not self.meter.stuck_since:
-            self.meter.stuck_since = monotonic()
-        try:
+        with waiting_to_send(self.meter):
             super()._wait(watcher, timeout_exc)
-        except BaseException:
-            self.meter.stuck_since = 0.0
-            raise

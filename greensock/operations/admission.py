@@ -89,15 +89,12 @@ class Admission(Certificates):
                 if path := UnixPath.bind(scratch, self.server_address):
                     path.remove()
 
-    def _gs_takes_datagrams(self) -> bool:
-        return getattr(self, "socket_type", None) == socket.SOCK_DGRAM
-
     def _gs_is_full(self) -> bool:
         """Whether there are as many connections as there may be."""
         most = self.max_connections
         if most is None or self._gs_takes_datagrams():
             return False
-        return most is not None and self._gs_crew is not None and len(self._gs_crew) >= most
+        return self._gs_crew is not None and len(self._gs_crew) >= most
 
     def _gs_has_room(self) -> bool:
         """Whether one more request may be taken; whoever makes room rings the loop."""

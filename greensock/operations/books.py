@@ -1,6 +1,7 @@
 """The books of a server: which connections there are, and who is at work on them."""
 
 import operator
+import socket
 import socketserver
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,9 @@ class Books(_Served):
     def _gs_connections(self) -> list[Any]:
         return [job for job in self._gs_crew or () if isinstance(job, Connection)]
 
+    def _gs_takes_datagrams(self) -> bool:
+        return getattr(self, "socket_type", None) == socket.SOCK_DGRAM
+
     def _gs_new_job(self, request: Any, client_address: Any) -> Job:
         """The entry in the books for a request."""
         if type(request) is tuple:
@@ -86,10 +90,10 @@ class Books(_Served):
     def _gs_leave_crew(self, job):
         crew = self._gs_crew
         assert crew is not None
-        if type(job) is not Job:
+        is_connection = type(job) is not Job
+        if is_connection:
             job.close("finished")
         crew.remove(job)
-        is_connection = type(job) is not Job
         if is_connection and job.counted_as is not None:
             self._gs_founded_peers().let_go(job)
         loop = self._gs_loop

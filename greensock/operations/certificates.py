@@ -1,7 +1,6 @@
 """TLS as the settings of a server want it."""
 
 import inspect
-import socket
 import ssl
 from typing import Any
 
@@ -43,7 +42,7 @@ class Certificates(Books):
         return self._gs_context is not None or self._gs_was_switched or self._gs_speaks_tls()
 
     def _gs_made_context(self, value: Any) -> ssl.SSLContext | None:
-        if value is not None and getattr(self, "socket_type", None) == socket.SOCK_DGRAM:
+        if value is not None and self._gs_takes_datagrams():
             raise ValueError("ssl_context is set, but a server of datagrams speaks no TLS")
         if value is None:
             return None
