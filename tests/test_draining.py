@@ -281,6 +281,29 @@ def test_datagrams_that_have_come_are_answered(model):
         client.close()
 
 
+@every_model
+def test_whoever_answers_a_datagram_meanwhile_is_not_disturbed(model):
+    class Stay(greensock.DatagramRequestHandler):
+        was_told = False
+
+        def handle(self):
+            self.socket.sendto(b"here", self.client_address)
+            while not self.was_told:
+                self.toolbox.sleep(0.01)
+            self.wfile.write(b"done")
+
+        def draining(self):
+            self.was_told = True
+
+    server = new_server(Stay, model, "udp")
+    with serving(server) as call, connect(server) as client:
+        client.sendall(b"hello")
+        assert b"here" == client.recv(100)
+        assert [] == server.drain()
+        call.end()
+        assert b"done" == client.recv(100)
+
+
 def test_a_path_is_gone_before_the_queue_is_served(tmp_path):
     path = str(tmp_path / "socket")
     server = new_server(Shout, "greenlet", "unix", path)

@@ -18,6 +18,7 @@ from greensock.net import native
 from tests import world
 from tests.helpers import (
     LOCAL,
+    Call,
     Crash,
     Pid,
     Shout,
@@ -449,6 +450,29 @@ def test_handle_timeout_reaps(sentinel):
 
         wait_until(is_reaped)
         assert not server.active_children
+
+
+@pytest.mark.parametrize("step", ["close", "waitpid"])
+def test_ctrl_c_while_a_child_is_reaped_is_not_in_the_way_of_closing(step, monkeypatch):
+    original = getattr(native, step)
+    interruptions = iter([KeyboardInterrupt])
+
+    def interrupted(*args):
+        result = original(*args)
+        if sys._getframe(1).f_code.co_name == "reap":
+            for interruption in interruptions:
+                raise interruption
+        return result
+
+    monkeypatch.setattr(native, step, interrupted)
+    with recorded(IConnectionCut) as cut:
+        with new_server(Shout) as server:
+            client = Call("thread", ask, server, b"line\n")
+            with pytest.raises(KeyboardInterrupt):
+                server.serve_forever()
+            assert b"LINE\n" == client.end()
+    assert not cut and not server.connections
+    assert not server.active_children
 
 
 # Errors

@@ -99,11 +99,11 @@ class ForkingMixIn(OutsideMixIn):
         return 1
 
     def _gs_child_ended(self, job):
+        # A Ctrl-C may end this anywhere. Then it is done again, when the server is closed.
+        if not job.worker.is_mine_to_reap():
+            return
         assert self.active_children is not None
-        try:
-            self.active_children.remove(job.worker.pid)
-        except KeyError:
-            return  # another thread was faster
+        self.active_children.discard(job.worker.pid)
         if job.worker.reap():
             self._gs_note_failure(job)
         if isinstance(job, SharedConnection) and job.is_in_handshake:  # when it was killed

@@ -32,38 +32,49 @@ _ALL_SIGNALS = [int(number) for number in signal.valid_signals()]
 
 
 class Child:
-    """A forked process."""
+    """A forked process. ``sentinel``: readable once it has ended; -1 once it is reaped."""
 
-    __slots__ = ("pid", "sentinel")
+    __slots__ = ("pid", "sentinel", "_reaper")
 
     def __init__(self, pid, sentinel):
         self.pid = pid
         self.sentinel = sentinel
+        self._reaper = native.make_rlock()
 
     def wait(self, timeout=None):
         """Wait until it has ended, at most ``timeout`` seconds; return whether it has.
 
         Where there is a hub, only the greenlet waits.
         """
+        if self.sentinel < 0:
+            return True
         if timeout == 0 or get_hub_if_exists() is None:
             ready = native.poll()
             ready.register(self.sentinel, select.POLLIN)
             return bool(ready.poll(None if timeout is None else timeout * 1000))
         return bool(green_select([self.sentinel], [], [], timeout)[0])
 
+    def is_mine_to_reap(self):
+        """Whether no thread has asked before but this one, which may have been interrupted."""
+        return self._reaper.acquire(False)
+
     def reap(self):
-        """Free what the system keeps of it. To be called once, when it has ended.
+        """Free what the system keeps of it. To be called when it has ended.
 
         Its wait status, 0 if all was well; None if that is not known.
         """
-        native.close(self.sentinel)
+        sentinel, self.sentinel = self.sentinel, -1
+        if sentinel >= 0:
+            native.close(sentinel)
         try:
             return native.waitpid(self.pid, 0)[1]
         except ChildProcessError:
             return None  # somebody waited for any child, and got this one
 
     def signal(self, number):
-        """Send it a signal. Until it is reaped its pid is nobody else's."""
+        """Send it a signal, unless it is reaped: from then on its pid may be somebody else's."""
+        if self.sentinel < 0:
+            return
         try:
             os.kill(self.pid, number)
         except ProcessLookupError:

@@ -28,7 +28,6 @@ class Connection(Job):
         "seen",
         "cut_at",
         "counted_as",
-        "was_told",
         "__weakref__",
     )
 
@@ -46,7 +45,6 @@ class Connection(Job):
         self.seen = None
         self.cut_at = None
         self.counted_as = None
-        self.was_told = False
 
     def __repr__(self):
         return f"<{self.state} connection from {self.client_address!r}>"

@@ -11,16 +11,17 @@ class Job:
     """One request in the hands of a worker, or at rest between two messages.
 
     ``handler``: None, or a parked handler that goes on when there is something to read; ``error``:
-    what to raise there instead.
+    what to raise there instead. ``was_told``: whether its worker knows that nothing will follow.
     """
 
-    __slots__ = ("request", "client_address", "worker", "was_cut", "handler", "error")
+    __slots__ = ("request", "client_address", "worker", "was_cut", "was_told", "handler", "error")
 
     def __init__(self, request, client_address, worker=None):
         self.request = request
         self.client_address = client_address
         self.worker = worker
         self.was_cut = False
+        self.was_told = False
         self.handler = None
         self.error = None
 
