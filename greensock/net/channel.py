@@ -60,7 +60,7 @@ class Channel:
         "_watching",
         "_drained",
         "_full_reads",
-        "_written",
+        "_turn_ends",
         "_ends",
         "_error",
         "_timer",
@@ -70,7 +70,7 @@ class Channel:
 
     def __init__(self, hub, sock, timeout):
         self.timeout = timeout
-        self.meter = NOBODY
+        self.count_with(NOBODY)
         self.watcher = hub.loop.io(sock.fileno(), 1)
         self._hub = hub
         self._sock = sock
@@ -81,10 +81,14 @@ class Channel:
         self._watching = False
         self._drained = False
         self._full_reads = 0
-        self._written = 0
         self._ends = None
         self._timer: Any = None
         self._writer = None
+
+    def count_with(self, meter):
+        """Have ``meter`` count what goes through from now on."""
+        self.meter = meter
+        self._turn_ends = meter.sent + BYTES_IN_A_ROW
 
     def recv(self, size, flags=0):
         """At most ``size`` bytes; b'' when the peer has sent its last."""
@@ -108,10 +112,7 @@ class Channel:
             self._drained = True
         else:
             self._count_full_read()
-        # What meters.received does, without the call.
-        meter = self.meter
-        meter.received += count
-        meter.answered = False
+        self.meter.received += count  # what meters.received does, without the call
         return data
 
     def recv_into(self, buffer, nbytes=0, flags=0):
@@ -135,9 +136,7 @@ class Channel:
             self._drained = True
         else:
             self._count_full_read()
-        meter = self.meter
-        meter.received += count
-        meter.answered = False
+        self.meter.received += count
         return count
 
     def _read(self, function, *args):
@@ -167,11 +166,10 @@ class Channel:
             with memoryview(data) as view, view.cast("B") as octets:
                 sent = self._send_rest(octets, sent, flags)
         meter = self.meter
-        meter.sent += sent
-        meter.answered = True
-        self._written += sent
-        if self._written > BYTES_IN_A_ROW:
-            self._written = 0
+        meter.heard = meter.received
+        meter.sent = total = meter.sent + sent
+        if total > self._turn_ends:
+            self._turn_ends = total + BYTES_IN_A_ROW
             gevent.sleep(0)
 
     def _send_rest(self, octets, sent, flags):

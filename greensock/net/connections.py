@@ -23,7 +23,7 @@ class Connection(Job):
         "handshake_since",
         "received",
         "sent",
-        "answered",
+        "heard",
         "stuck_since",
         "seen",
         "cut_at",
@@ -40,7 +40,7 @@ class Connection(Job):
         self.handshake_since = 0.0  # monotonic seconds, while it is in the TLS handshake
         self.received = 0
         self.sent = 0
-        self.answered = False
+        self.heard = -1
         self.stuck_since = 0.0
         self.seen = None
         self.cut_at = None
@@ -78,6 +78,11 @@ class Connection(Job):
     def is_fresh(self):
         """Whether nothing went over it yet."""
         return not self.received and not self.sent
+
+    @property
+    def is_answered(self):
+        """Whether the last bytes that went over it were sent."""
+        return self.heard == self.received
 
     def hold(self, request):
         """Go on with the request in another form, and count what goes through that."""
@@ -131,7 +136,7 @@ class SharedConnection(Connection):
 
     received = _shared(0, int)
     sent = _shared(1, int)
-    answered = _shared(2, bool)
+    heard = _shared(2, int)
     stuck_since = _shared(3, float)
     handshake_since = _shared(4, float)
     was_told = _shared(5, bool)

@@ -7,17 +7,17 @@ from time import monotonic
 class Meter:
     """What the sockets here count with.
 
-    ``received``, ``sent``: bytes. ``answered``: whether the last ones were sent. ``stuck_since``:
-    when a write began to wait for the peer, in monotonic seconds, 0.0 if none waits; a byte taken
-    begins it anew.
+    ``received``, ``sent``: bytes. ``heard``: how many were received when the last ones were sent,
+    -1 before any. ``stuck_since``: when a write began to wait for the peer, in monotonic seconds,
+    0.0 if none waits; a byte taken begins it anew.
     """
 
-    __slots__ = ("received", "sent", "answered", "stuck_since")
+    __slots__ = ("received", "sent", "heard", "stuck_since")
 
     def __init__(self):
         self.received = 0
         self.sent = 0
-        self.answered = False
+        self.heard = -1
         self.stuck_since = 0.0
 
 
@@ -28,13 +28,12 @@ NOBODY = Meter()
 def received(meter, count):
     """Note that ``count`` bytes came in."""
     meter.received += count
-    meter.answered = False
 
 
 def sent(meter, count):
     """Note that ``count`` bytes went out."""
     meter.sent += count
-    meter.answered = True
+    meter.heard = meter.received
     if meter.stuck_since:
         meter.stuck_since = 0.0
 

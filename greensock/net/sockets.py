@@ -52,7 +52,7 @@ class CooperativeSocket(socket):
 
     @meter.setter
     def meter(self, meter):
-        self._channel.meter = meter
+        self._channel.count_with(meter)
 
     def rest(self, who):
         """Let nobody wait: see ``Channel.rest``."""

@@ -168,4 +168,4 @@ def _is_over(connection, now):
         return now - connection.accepted_at > FRESH
     # An answer may come in pieces.
     calm = connection.is_at_rest or _quiet(connection, now) >= CALM
-    return connection.answered and calm
+    return connection.is_answered and calm
