@@ -21,6 +21,8 @@ from benchmarks.targets import TARGETS, Target
 from tests.helpers import wait_until
 from tests.programs import ROOT, environment
 
+pytestmark = pytest.mark.worldless
+
 HUNDRED = "64 B × 100"
 
 
@@ -348,7 +350,6 @@ def test_answer_that_is_no_echo_ends_the_load(compiler, monkeypatch):
         thread.join()
 
 
-@pytest.mark.worldless
 @pytest.mark.parametrize("variables", [{}, {"CC": ""}], ids=["C", "Python"])
 def test_quick_run_writes_results_and_report(tmp_path, variables):
     """With the load in C, if there is a compiler, and with the one in Python."""
@@ -366,7 +367,6 @@ def test_quick_run_writes_results_and_report(tmp_path, variables):
     assert [] == told["failures"]
 
 
-@pytest.mark.worldless
 def test_wrong_name_is_one_line_and_status_2():
     assert (2, "", 1) == (lambda s, out, err: (s, out, err.count("\n")))(*command("ecco"))
 
@@ -383,7 +383,6 @@ def marked(mark):
     return found
 
 
-@pytest.mark.worldless
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_ended_run_leaves_no_process_behind(tmp_path, number):
     """Neither a server, nor its children, nor the load."""

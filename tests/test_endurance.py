@@ -12,10 +12,10 @@ from tests.__main__ import ROOT
 @pytest.mark.parametrize(
     "scenario, size, limit",
     [
-        ("forks", 100, 0),
-        ("threads", 2000, 4),  # MB
+        ("forks", 50, 0),
+        ("threads", 500, 4),  # MB
         ("starved", 1, 10),  # seconds, percent
-        ("errors", 20, 0),
+        ("errors", 5, 0),
         ("shutdown", 2, 0.25),  # seconds
     ],
 )

@@ -47,7 +47,7 @@ def talk(port):
 
 @pytest.mark.parametrize("model", ["inline", "greenlet", "thread"])
 def test_exit_in_the_midst_of_serving(patched, model):
-    for _ in range(4):
+    for _ in range(2):
         program = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, str(patched), model],
             stdin=subprocess.PIPE,

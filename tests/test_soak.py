@@ -12,6 +12,8 @@ from tests.programs import ROOT, environment
 
 HOST = "127.2.0.1"
 
+pytestmark = pytest.mark.worldless
+
 
 def state(**changes):
     return {
@@ -117,7 +119,6 @@ def test_wrong_argument_costs_one_line(args, said, capsys):
     assert said in line
 
 
-@pytest.mark.worldless
 def test_short_soak_is_endured():
     """Too short for its memory to be settled, but for everything else."""
     done = subprocess.run(

@@ -21,8 +21,13 @@ def pytest_addoption(parser):
     )
 
 
-def pytest_collection_modifyitems(config, items):
+def pytest_ignore_collect(collection_path, config):
+    """Leave out a file of which nothing would run, because to collect a test takes time as well."""
+    if collection_path.suffix != ".py":
+        return None
     number, parts = map(int, config.getoption("part").split("/"))
-    ours = [item for item in items if zlib.crc32(item.path.name.encode()) % parts == number - 1]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(ours)])
-    items[:] = ours
+    if zlib.crc32(collection_path.name.encode()) % parts != number - 1:
+        return True
+    if config.getoption("markexpr") == "worldless" and "worldless" not in collection_path.read_text():
+        return True
+    return None
