@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import gevent
 import pytest
@@ -92,6 +93,23 @@ def test_active_children_are_the_living(sentinel):
             client.shutdown(socket.SHUT_WR)
             assert b"" == rest(client)
         wait_until(lambda: not server.active_children)
+
+
+def test_who_is_kicked_before_there_is_a_child_is_cut_as_soon_as_there_is(monkeypatch):
+    """A connection is in the books before anybody can answer it."""
+
+    def fork():
+        assert server.kick(*server.connections)
+        return original()
+
+    original = native.fork
+    with recorded(IConnectionCut) as cut, served(new_server(Trap)) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(native, "fork", fork)
+            with connect(server) as client, suppress(ConnectionResetError):
+                assert rest(client) in (b"", b"trapped\n")
+        wait_until(lambda: not server.active_children)
+    assert ["kicked"] == [event.reason for event in cut]
 
 
 @everywhere

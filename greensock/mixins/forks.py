@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from ..interfaces import IConcurrencyModel
 from ..net import native
-from ..net.children import Sentries, fork_child
+from ..net.children import Child, Sentries
 from ..net.connections import SharedConnection
 from ..net.crew import Job
 from ..net.hubs import in_hub
@@ -37,14 +37,24 @@ class ForkingMixIn(OutsideMixIn):
     def process_request(self, request, client_address):
         """Fork a child that finishes the request. OSError if there can be none."""
         job = self._gs_new_job(request, client_address)
-        child = fork_child(lambda: self._gs_live(job), lambda: self._gs_hear_drain(job))
+        job.worker = child = Child()
         if self.active_children is None:
             self.active_children = set()
-        self.active_children.add(child.pid)
-        job.worker = child
-        job.request = None  # it is the child's
         self._gs_join_crew(job)
+        try:
+            child.fork(lambda: self._gs_live(job), lambda: self._gs_hear_drain(job))
+        except BaseException:
+            self._gs_note_failure(job)
+            self._gs_leave_crew(job)
+            raise
+        self.active_children.add(child.pid)
+        job.request = None  # it is the child's
         self._gs_post_sentry(job)
+        # Another thread may have had something to say when there was nobody to hear it.
+        if job.was_cut:
+            self._gs_cut(job)
+        elif self._gs_is_draining:
+            self._gs_signal(job)
         self.close_request(request)
 
     def collect_children(self, *, blocking=False):

@@ -32,14 +32,49 @@ _ALL_SIGNALS = [int(number) for number in signal.valid_signals()]
 
 
 class Child:
-    """A forked process. ``sentinel``: readable once it has ended; -1 once it is reaped."""
+    """A process that ``fork`` begins.
+
+    ``pid``: 0 before. ``sentinel``: readable once it has ended; -1 before it begins, and from when
+    it is reaped.
+    """
 
     __slots__ = ("pid", "sentinel", "_reaper")
 
-    def __init__(self, pid, sentinel):
-        self.pid = pid
-        self.sentinel = sentinel
+    def __init__(self):
+        self.pid = 0
+        self.sentinel = -1
         self._reaper = native.make_rlock()
+
+    def fork(self, body, hear=None):
+        """Fork: the process runs ``body()`` and exits with the status it returns, or 1.
+
+        It has none of this process's greenlets, timers, watchers and signal handlers, and
+        hears nothing but SIGURG, for which ``hear()`` is called, if given. It
+        leaves with ``os._exit`` once its standard streams are flushed. OSError if the system
+        refuses a process or a descriptor; then there is none.
+        """
+        _flush_standard_streams()  # what is buffered here would be written by both
+        ours, theirs = _make_sentinel()
+        # No signal may arrive before the child has made its own arrangements: the loop's C handler
+        # would report it through a descriptor that is still shared.
+        mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _ALL_SIGNALS)
+        try:
+            pid = native.fork()
+        except BaseException:
+            _unblock(mask)
+            native.close(ours)
+            if theirs is not None:
+                native.close(theirs)
+            raise
+        if pid == 0:
+            _live(body, hear, mask)
+        _unblock(mask)
+        if theirs is not None:
+            native.close(theirs)
+        else:
+            native.close(ours)
+            ours = _open_pidfd(pid)
+        self.pid, self.sentinel = pid, ours
 
     def wait(self, timeout=None):
         """Wait until it has ended, at most ``timeout`` seconds; return whether it has.
@@ -47,7 +82,7 @@ class Child:
         Where there is a hub, only the greenlet waits.
         """
         if self.sentinel < 0:
-            return True
+            return self.pid != 0
         if timeout == 0 or get_hub_if_exists() is None:
             ready = native.poll()
             ready.register(self.sentinel, select.POLLIN)
@@ -72,7 +107,7 @@ class Child:
             return None  # somebody waited for any child, and got this one
 
     def signal(self, number):
-        """Send it a signal, unless it is reaped: from then on its pid may be somebody else's."""
+        """Send it a signal, unless it is reaped: its pid may be somebody else's by then."""
         if self.sentinel < 0:
             return
         try:
@@ -117,37 +152,6 @@ class Sentries:
         watcher = self._watchers.pop(pid)
         watcher.stop()
         watcher.close()
-
-
-def fork_child(body, hear=None):
-    """Fork a child that runs ``body()`` and exits with the status it returns, or 1.
-
-    The child has none of this process's greenlets, timers, watchers and signal handlers, and
-    hears nothing but SIGURG, for which ``hear()`` is called, if given. It
-    leaves with ``os._exit`` once its standard streams are flushed. OSError if the system
-    refuses a process or a descriptor; then there is no child.
-    """
-    _flush_standard_streams()  # what is buffered here would be written by both
-    ours, theirs = _make_sentinel()
-    # No signal may arrive before the child has made its own arrangements: the loop's C handler
-    # would report it through a descriptor that is still shared.
-    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _ALL_SIGNALS)
-    try:
-        pid = native.fork()
-    except BaseException:
-        _unblock(mask)
-        native.close(ours)
-        if theirs is not None:
-            native.close(theirs)
-        raise
-    if pid == 0:
-        _live(body, hear, mask)
-    _unblock(mask)
-    if theirs is not None:
-        native.close(theirs)
-        return Child(pid, ours)
-    native.close(ours)
-    return Child(pid, _open_pidfd(pid))
 
 
 def _make_sentinel():
