@@ -33,6 +33,7 @@ from tests.helpers import (
     ask,
     children,
     descriptors,
+    no_descriptors_left,
     recorded,
     served,
     subscribed,
@@ -171,30 +172,21 @@ def threads(count, megabytes):
 def starved(seconds, percent):
     """Without descriptors a server waits at its ease, and is back as soon as there are some."""
     logging.disable()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for model in greensock.MODELS:
         with served(new_server(model), "greenlet") as server:
             before = descriptors()
             ask(server)
             wait_until(lambda n=before: n == descriptors())  # its worker has ended
             with native.Socket() as client, recorded(IAcceptPaused, IAcceptResumed) as record:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors() + 20, hard))
-                hoard = []
-                try:
-                    while True:
-                        hoard.append(os.open(os.devnull, os.O_RDONLY))
-                except OSError:
-                    pass
-                client.connect(server.server_address)
-                client.sendall(b"hello\n")
-                wait_until(lambda: record)
-                used = time.process_time()
-                gevent.sleep(seconds)
-                load = (time.process_time() - used) / seconds * 100
-                yield f"{model}: {load:.2f} % of a processor", load < percent
-                paused = len(record)
-                for fd in hoard:
-                    os.close(fd)
+                with no_descriptors_left():
+                    client.connect(server.server_address)
+                    client.sendall(b"hello\n")
+                    wait_until(lambda: record)
+                    used = time.process_time()
+                    gevent.sleep(seconds)
+                    load = (time.process_time() - used) / seconds * 100
+                    yield f"{model}: {load:.2f} % of a processor", load < percent
+                    paused = len(record)
                 freed = time.monotonic()
                 gevent.select.select([client.fileno()], [], [], 30)
                 wait = time.monotonic() - freed
@@ -204,7 +196,6 @@ def starved(seconds, percent):
                 kinds = [type(event).__name__ for event in record]
                 good = paused == 1 and kinds == ["AcceptPaused", "AcceptResumed"]
                 yield f"{model}: events {', '.join(kinds)}", good
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def errors(count, _):

@@ -8,6 +8,7 @@ threads and child processes, too.
 import _socket
 import os
 import pickle
+import resource
 import socket
 import time
 from contextlib import contextmanager, suppress
@@ -258,6 +259,25 @@ def wait_until(predicate):
 def descriptors():
     """How many descriptors this process has open."""
     return len(os.listdir("/proc/self/fd"))
+
+
+@contextmanager
+def no_descriptors_left(spare=0):
+    """Meanwhile this process can open no file but ``spare`` ones. For a process of its own."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors() + 20, limits[1]))
+    hoarded = []
+    try:
+        with suppress(OSError):
+            while True:
+                hoarded.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(spare):
+            native.close(hoarded.pop())
+        yield
+    finally:
+        for fd in hoarded:
+            native.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def children():

@@ -321,15 +321,12 @@ def test_serving_ends_when_the_listener_is_gone_while_there_is_no_room():
 PROGRAM = """
     from tests import world
 
-    import os, resource
+    import gevent.socket
 
     import greensock
     from greensock.interfaces import IConnectionRefused
-    from greensock.net import native
-    from tests.helpers import LOCAL, Shout, ask, descriptors, recorded, rest, served
-    from tests.helpers import connect_to, wait_until
-
-    import gevent.socket
+    from tests.helpers import LOCAL, Shout, ask, no_descriptors_left, recorded, rest, served
+    from tests.helpers import wait_until
 
     class Server(greensock.server_class({model!r})):
         overload_reply = b"busy\\n"
@@ -342,22 +339,13 @@ PROGRAM = """
         wait_until(lambda: not server.connections)
         clients = [gevent.socket.socket() for _ in range(6)]
         names = []
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors() + 20, hard))
-        hoarded = []
-        try:
-            while True:
-                hoarded.append(os.open(os.devnull, os.O_RDONLY))
-        except OSError:
-            pass
-        for wave in clients[:3], clients[3:]:
-            for client in wave:
-                client.settimeout(30)
-                client.connect(server.server_address)
-                names.append(client.getsockname())
-            assert [b"busy\\n"] * 3 == [rest(client) for client in wave]
-        for fd in hoarded:
-            native.close(fd)
+        with no_descriptors_left():
+            for wave in clients[:3], clients[3:]:
+                for client in wave:
+                    client.settimeout(30)
+                    client.connect(server.server_address)
+                    names.append(client.getsockname())
+                assert [b"busy\\n"] * 3 == [rest(client) for client in wave]
         assert b"HELLO\\n" == ask(server)
     assert names == [event.client_address for event in record], record
     assert {{"descriptors"}} == {{event.reason for event in record}}

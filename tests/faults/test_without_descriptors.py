@@ -13,30 +13,18 @@ pytestmark = forks_beside_threads
 PROGRAM = """
     from tests import world
 
-    import errno, os, resource, time
+    import errno
 
     import gevent.select
 
     import greensock
     from greensock.interfaces import IAcceptPaused, IAcceptResumed, IRequestFailed
     from greensock.net import native
-    from tests.helpers import LOCAL, Shout, ask, descriptors, recorded, served, wait_until
+    from tests.helpers import LOCAL, Shout, ask, descriptors, no_descriptors_left
+    from tests.helpers import recorded, served, wait_until
 
     class Server(greensock.server_class({model!r})):
         overload = {overload!r}
-
-    def hoard(spare):
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors() + 20, hard))
-        hoarded = []
-        try:
-            while True:
-                hoarded.append(os.open(os.devnull, os.O_RDONLY))
-        except OSError:
-            pass
-        for _ in range(spare):
-            native.close(hoarded.pop())
-        return hoarded
 
     def answer(client):
         assert gevent.select.select([client], [], [], 30)[0], "it hangs"
@@ -57,12 +45,10 @@ PROGRAM = """
 """
 
 TURNED_AWAY = """
-            hoarded = hoard(0)
-            for wave in clients[:3], clients[3:]:
-                connect(wave)
-                assert [b""] * 3 == [answer(client) for client in wave]
-            for fd in hoarded:
-                native.close(fd)
+            with no_descriptors_left():
+                for wave in clients[:3], clients[3:]:
+                    connect(wave)
+                    assert [b""] * 3 == [answer(client) for client in wave]
             assert b"HELLO\\n" == ask(server)
             for client in clients:
                 client.close()
@@ -72,14 +58,12 @@ TURNED_AWAY = """
 """
 
 NO_SENTINEL = """
-            hoarded = hoard(1)
-            connect(clients[:1])
-            assert b"" == answer(clients[0])
-            [event] = record
-            assert IRequestFailed.providedBy(event), event
-            assert errno.EMFILE == event.error.errno
-            for fd in hoarded:
-                native.close(fd)
+            with no_descriptors_left(spare=1):
+                connect(clients[:1])
+                assert b"" == answer(clients[0])
+                [event] = record
+                assert IRequestFailed.providedBy(event), event
+                assert errno.EMFILE == event.error.errno
             assert b"HELLO\\n" == ask(server)
 """
 
