@@ -28,6 +28,7 @@ class Load:
         self.pattern = bytes(random.choices(range(33, 127), k=self.size + OFFSETS))
         self.epoll = select.epoll()
         self.peers = {}
+        self.lookers = []
         self.since = self.ends = None
         self.silent = self.connections
         self.count()
@@ -35,7 +36,7 @@ class Load:
     def count(self):
         self.began, self.cpu = time.monotonic(), time.process_time()
         self.requests = self.lost = self.bytes = 0
-        self.worst = 0.0
+        self.times = []
 
     def message(self, offset):
         begin = offset % OFFSETS
@@ -69,17 +70,17 @@ class Load:
                 break
             for fd, events in self.epoll.poll(0.01):
                 self.peers[fd].react(events)
-            for peer in self.peers.values() if self.mode == "udp" else ():
+            for peer in self.lookers:
                 peer.look(now)
-        for peer in self.peers.values():
-            # An answer that has not come yet is late, too.
-            if peer.timed:
-                self.worst = max(self.worst, time.monotonic() - peer.asked)
+        times = sorted(self.times)
+        # An answer that has not come yet is late, too.
+        late = [time.monotonic() - peer.asked for peer in self.peers.values() if peer.timed]
         told = {
             "requests": self.requests,
             "seconds": time.monotonic() - self.began,
             "load_cpu": time.process_time() - self.cpu,
-            "worst": self.worst,
+            "worst": max(times[-1:] + late, default=0.0),
+            "p99": times[(len(times) - 1) * 99 // 100] if times else 0.0,
             "lost": self.lost,
             "bytes": self.bytes,
         }
@@ -113,7 +114,7 @@ def main(mode, *args):
         return
     kinds = KINDS[mode]
     for number in range(load.connections):
-        kinds[number % len(kinds)](load, number)
+        kinds[min(number, len(kinds) - 1)](load, number)
     load.run()
     # Connections that end would cost the server time before it is read off.
     sys.stdin.readline()

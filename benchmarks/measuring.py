@@ -64,6 +64,7 @@ def figures(told, used):
         "server": used / took * 100,
         "load": told["load_cpu"] / took * 100,
         "lost": told["lost"],
+        "p99": told["p99"] * 1e6,
         "worst": told["worst"] * 1000,
         "throughput": told["bytes"] / took / 1e6,
     }

@@ -3,7 +3,7 @@
 import importlib.util
 from dataclasses import dataclass
 
-TCP = frozenset(["echo", "lines", "timeout", "tls"])
+TCP = frozenset(["echo", "lines", "guarded", "timeout", "tls"])
 ALL = TCP | {"udp", "shutdown"}
 
 

@@ -10,6 +10,7 @@ import time
 
 CHUNK = 1 << 18
 PATIENCE = 0.2  # seconds after which a datagram is sent again
+INTERVAL = 5  # seconds from one byte of a slow connection to its next
 MEMORY = 16  # children that answer do so in any order, but not that much too late
 
 
@@ -110,8 +111,31 @@ class Pinger(Peer):
     timed = True
 
     def answered(self):
-        self.load.worst = max(self.load.worst, time.monotonic() - self.asked)
+        self.load.times.append(time.monotonic() - self.asked)
         super().answered()
+
+
+class Slow(Peer):
+    """Sends a line that never ends, a byte at a time. The first of them sends for all."""
+
+    slow = []
+    trickled = 0
+
+    def ask(self):
+        if self.load.since is not None:
+            return
+        self.load.silent -= 1
+        if not self.slow:
+            self.load.lookers.append(self)
+        self.slow.append(self.sock)
+
+    def look(self, now):
+        if self.load.since is None:
+            return
+        due = (now - self.load.since) / INTERVAL * len(self.slow)
+        while self.trickled < due:
+            self.slow[self.trickled % len(self.slow)].send(b"x")
+            self.trickled += 1
 
 
 class Saturator(Peer):
@@ -144,6 +168,7 @@ class Datagrams(Peer):
         # There is nobody to be let in.
         self.load.since = self.load.since or time.monotonic()
         self.load.add(self)
+        self.load.lookers.append(self)
         self.ask()
 
     def received(self, data):
@@ -166,4 +191,5 @@ KINDS = {
     "connect": [Visit],
     "udp": [Datagrams],
     "fair": [Pinger, Saturator],
+    "slow": [Pinger, Slow],
 }

@@ -36,6 +36,7 @@ METRICS = {
     "load": Metric("load's core, %", "{:.0f}", False),
     "lost": Metric("sent again", "{:.0f}", False),
     "kib": Metric("KiB per connection", "{:.2f}", False),
+    "p99": Metric("99 % within, µs", "{:.0f}", False),
     "worst": Metric("worst gap, ms", "{:.2f}", False),
     "throughput": Metric("sender's MB/s", "{:,.0f}", True),
     "latency": Metric("shutdown(), ms", "{:.2f}", False),
@@ -118,6 +119,15 @@ SUITES = {
         (Case("64 B", "echo", "fair", 2),),
         ONE_PROCESS,
         ("worst", "rate", "throughput"),
+    ),
+    "slow": Suite(
+        "Ping-pong of lines beside clients that send theirs a byte every 5 s, and never end it",
+        (
+            Case("alone", "guarded", "slow", 1),
+            Case("beside 5,000", "guarded", "slow", 5001, quick=False),
+        ),
+        tuple(name for name in ONE_PROCESS if name != "c-epoll"),
+        ("p99", "worst", "rate"),
     ),
     "shutdown": Suite(
         "shutdown() of an idle server, from another thread",

@@ -52,6 +52,7 @@ TARGETS = (
     Target("timeout", "with", "rate", 0.95, other="greensock", other_case="without"),
     Target("udp", _HUNDRED, "per_cpu", 3, other="gevent"),
     Target("fair", "64 B", "worst", at_most=10),
+    Target("slow", "beside 5,000", "p99", at_most=2, other="greensock", other_case="alone"),
     Target("models", "32 at a time", "rate", 1.0, other="stdlib-threading",
            peer="greensock-threading"),
     Target("models", "32 at a time", "rate", 1.0, other="stdlib-forking",

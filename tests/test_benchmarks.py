@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import greensock
 from benchmarks import cli, report, rounds, stats
 from benchmarks.building import built
 from benchmarks.measuring import figures
@@ -18,7 +19,7 @@ from benchmarks.peers import PEERS
 from benchmarks.processes import Failed, cores, cpu_seconds, resident, running
 from benchmarks.suites import METRICS, SUITES
 from benchmarks.targets import TARGETS, Target
-from tests.helpers import wait_until
+from tests.helpers import LOCAL, served, wait_until
 from tests.programs import ROOT, environment
 
 pytestmark = pytest.mark.worldless
@@ -189,25 +190,30 @@ def test_rounds_are_interleaved(monkeypatch):
     assert 3 == len(found["connect"]["32 at a time"]["greensock"])
 
 
+COUNTED = "requests", "load_cpu", "lost", "worst", "p99", "bytes"
+
+
 def test_figures_are_per_request_and_per_second():
-    told = {"requests": 200, "seconds": 2, "load_cpu": 0.5, "lost": 0, "worst": 0.004, "bytes": 8e6}
+    told = {"requests": 200, "seconds": 2, "load_cpu": 0.5, "lost": 0, "bytes": 8e6}
+    told.update(worst=0.004, p99=0.00002)
     found = figures(told, 0.01)
     assert (100, 20_000, 25, 4) == (
         found["rate"], found["per_cpu"], found["load"], found["worst"]
     )
     assert pytest.approx(50) == found["cpu"]
+    assert pytest.approx(20) == found["p99"]
     assert pytest.approx(4) == found["throughput"]
 
 
 def test_load_without_an_answer_is_a_failure():
-    told = {"requests": 0, "seconds": 2, "load_cpu": 0.5, "lost": 0, "worst": 0, "bytes": 0}
+    told = {**dict.fromkeys(COUNTED, 0), "seconds": 2, "worst": 0}
     with pytest.raises(Failed, match="no request was answered"):
         figures(told, 0.01)
 
 
 def test_gap_that_never_ends_is_a_figure():
     """Where gaps are measured, silence is the worst of them."""
-    told = {"requests": 0, "seconds": 2, "load_cpu": 0.5, "lost": 0, "worst": 2, "bytes": 0}
+    told = {**dict.fromkeys(COUNTED, 0), "seconds": 2, "worst": 2}
     assert (2000, None) == (figures(told, 0.01)["worst"], figures(told, 0.01)["cpu"])
 
 
@@ -322,6 +328,9 @@ def test_silent_process_is_not_waited_for_for_ever():
             child.line(0.01)
 
 
+with_either_load = pytest.mark.parametrize("compiler", [None, "cc"])
+
+
 def liar(listener):
     """Answers the right number of wrong bytes, until its listener is shut."""
     while True:
@@ -334,7 +343,7 @@ def liar(listener):
             client.recv(1)
 
 
-@pytest.mark.parametrize("compiler", [None, "cc"])
+@with_either_load
 def test_answer_that_is_no_echo_ends_the_load(compiler, monkeypatch):
     """Both loads compare every byte."""
     if compiler is None:
@@ -348,6 +357,30 @@ def test_answer_that_is_no_echo_ends_the_load(compiler, monkeypatch):
                 load.line(60)
         listener.shutdown(socket.SHUT_RDWR)
         thread.join()
+
+
+@with_either_load
+def test_slow_clients_send_a_byte_each_now_and_then(compiler, monkeypatch):
+    """And the one beside them is timed."""
+    if compiler is None:
+        monkeypatch.setenv("CC", "")
+    seen = set()
+
+    class Echo(greensock.BaseRequestHandler):
+        def handle(self):
+            while data := self.request.recv(100):
+                if data.strip(b"x"):
+                    self.request.sendall(data)
+                else:
+                    seen.add(self.client_address)
+
+    with built() as tools, served(greensock.GreenletTCPServer(LOCAL, Echo), "greenlet") as server:
+        args = ["slow", server.server_address[1], 500, 64, 0.1, 0.5]
+        with running([*tools.load, *map(str, args)], cores()[1]) as load:
+            wait_until(lambda: len(seen) > 10)
+            assert "warm" == load.line(60)
+            told = json.loads(load.line(60))
+    assert told["requests"] and 0 < told["p99"] <= told["worst"]
 
 
 @pytest.mark.parametrize("variables", [{}, {"CC": ""}], ids=["C", "Python"])

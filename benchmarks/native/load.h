@@ -38,11 +38,11 @@ struct window {
     double began, ends, cpu;
     int open;
     long requests, lost;
-    double worst, bytes;
+    double worst, p99, bytes;
 };
 
 int run_echo(struct load *), run_connect(struct load *), run_fair(struct load *);
-int run_udp(struct load *), run_hold(struct load *);
+int run_udp(struct load *), run_hold(struct load *), run_slow(struct load *);
 
 double now(void);
 void die(const char *what);

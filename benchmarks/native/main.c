@@ -84,16 +84,16 @@ int goes_on(struct load *load, struct window *window, double since)
 void tell(struct window *window)
 {
     printf("{\"requests\": %ld, \"seconds\": %.6f, \"load_cpu\": %.6f, \"worst\": %.6f, "
-           "\"lost\": %ld, \"bytes\": %.0f}\n",
+           "\"p99\": %.6f, \"lost\": %ld, \"bytes\": %.0f}\n",
            window->requests, now() - window->began, cpu() - window->cpu, window->worst,
-           window->lost, window->bytes);
+           window->p99, window->lost, window->bytes);
 }
 
 int main(int argc, char **argv)
 {
     static const struct { const char *name; int (*run)(struct load *); } modes[] = {
         {"echo", run_echo}, {"connect", run_connect}, {"fair", run_fair},
-        {"udp", run_udp}, {"hold", run_hold},
+        {"udp", run_udp}, {"hold", run_hold}, {"slow", run_slow},
     };
     if (argc != 7) {
         fprintf(stderr, "usage: load MODE PORT CONNECTIONS SIZE WARM SECONDS\n");

@@ -1,7 +1,8 @@
 """The servers that are measured: ``python -m benchmarks.servers PEER SERVICE``.
 
-A service is what a suite asks for: ``echo``, ``lines``, ``timeout``, ``tls``, ``udp`` or
-``shutdown``. Each server prints the port it listens on, and serves until it is killed.
+A service is what a suite asks for: ``echo``, ``lines``, ``guarded``, ``timeout``, ``tls``,
+``udp`` or ``shutdown``. What is guarded serves lines, with all the time limits there are. Each
+server prints the port it listens on, and serves until it is killed.
 """
 
 import ssl

@@ -79,10 +79,10 @@ async def main(service, style):
     if service == "tls":
         options["ssl"] = tls_context()
     if style == "streams":
-        handler = {"timeout": with_timeout, "lines": lines}.get(service, echo)
+        handler = {"timeout": with_timeout, "lines": lines, "guarded": lines}.get(service, echo)
         server = await asyncio.start_server(handler, *LOCAL, **options)
     else:
-        protocol = {"timeout": Timeout, "lines": Lines}.get(service, Echo)
+        protocol = {"timeout": Timeout, "lines": Lines, "guarded": Lines}.get(service, Echo)
         server = await loop.create_server(protocol, *LOCAL, **options)
     announce(server.sockets[0].getsockname()[1])
     await server.serve_forever()

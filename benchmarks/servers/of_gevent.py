@@ -31,7 +31,7 @@ def serve(service):
     if service == "udp":
         server = Datagrams(LOCAL)
     else:
-        handler = {"timeout": with_timeout, "lines": lines}.get(service, echo)
+        handler = {"timeout": with_timeout, "lines": lines, "guarded": lines}.get(service, echo)
         options = {"ssl_context": tls_context(ssl)} if service == "tls" else {}
         server = StreamServer(LOCAL, handler, backlog=BACKLOG, **options)
     server.start()

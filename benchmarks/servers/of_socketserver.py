@@ -49,6 +49,7 @@ def handlers(library):
         "parked": Parked,
         "reusing": Echo,
         "lines": Lines,
+        "guarded": Lines,
         "udp": Datagram,
     }
 
@@ -62,6 +63,8 @@ def serve(service, library, model, variant=None):
     # Neither a queue that overflows nor a limit on children is what the suites measure.
     attributes = {"request_queue_size": BACKLOG, "max_children": 1000}
     attributes["reuse_greenlets"] = variant == "reusing"
+    if service == "guarded":
+        attributes.update(idle_timeout=TIMEOUT, send_timeout=TIMEOUT, request_timeout=10 * TIMEOUT)
     server_class = type("Server", tuple(bases), attributes)
     handler = handlers(library)[variant or service]
     if service == "shutdown":
