@@ -112,6 +112,39 @@ def test_who_is_kicked_before_there_is_a_child_is_cut_as_soon_as_there_is(monkey
     assert ["kicked"] == [event.reason for event in cut]
 
 
+@pytest.fixture
+def strangers(monkeypatch):
+    """How many threads are none of Python's: each time one more is counted, the last for ever."""
+
+    def count():
+        asked.append(counts[0])
+        return counts.pop(0) if len(counts) > 1 else counts[0]
+
+    counts, asked = [0], []
+    monkeypatch.setattr(children_module, "_count_strangers", count)
+    monkeypatch.setattr(children_module, "_strangers", 0)
+    return counts, asked
+
+
+def test_no_child_is_forked_while_a_thread_is_at_its_end(strangers):
+    """It might inherit a lock that nobody opens."""
+    counts, asked = strangers
+    counts[:] = [1, 1, 0]
+    with served(new_server(Shout)) as server:
+        assert [b"HELLO\n"] * 2 == [ask(server), ask(server)]
+    assert [1, 1, 0, 0] == asked
+
+
+def test_threads_that_stay_are_waited_for_but_once(strangers):
+    counts, asked = strangers
+    counts[:] = [1]
+    with served(new_server(Shout)) as server:
+        assert b"HELLO\n" == ask(server)
+        before = len(asked)
+        assert b"HELLO\n" == ask(server)
+    assert 1 < before == len(asked) - 1
+
+
 @everywhere
 def test_at_max_children_clients_wait_until_one_has_ended(where, sentinel):
     with served(new_server(Trap, max_children=2), where, 60) as server:

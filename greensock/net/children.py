@@ -6,10 +6,12 @@ child loses its exit status.
 """
 
 import _signal  # type: ignore[import-not-found]  # its enums cost more than the calls
+import _thread
 import os
 import select
 import signal
 import sys
+from time import monotonic
 
 from gevent._hub_local import get_hub_if_exists
 from gevent.select import select as green_select
@@ -27,6 +29,9 @@ def _can_open_pidfds():
 
 
 _HAS_PIDFD = _can_open_pidfds()
+
+# Seconds that a fork waits for other threads to end, where they take so long.
+_PATIENCE = 0.01
 
 _ALL_SIGNALS = [int(number) for number in signal.valid_signals()]
 
@@ -55,6 +60,7 @@ class Child:
         """
         _flush_standard_streams()  # what is buffered here would be written by both
         ours, theirs = _make_sentinel()
+        _let_threads_end()
         # No signal may arrive before the child has made its own arrangements: the loop's C handler
         # would report it through a descriptor that is still shared.
         mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _ALL_SIGNALS)
@@ -175,6 +181,34 @@ def _open_pidfd(pid):
         os.kill(pid, signal.SIGKILL)
         native.waitpid(pid, 0)
         raise
+
+
+def _let_threads_end():
+    """Wait until no thread is at its very end, where Python has forgotten it already.
+
+    A thread that has used greenlets takes a lock of greenlet's there, without the GIL. A child that
+    was forked at this moment would wait for that lock for ever.
+    """
+    global _strangers
+    ends = None
+    while (strangers := _count_strangers()) > _strangers:
+        if ends is None:
+            ends = monotonic() + _PATIENCE
+        elif monotonic() > ends:
+            break  # they are here to stay, such as those of a library in C
+        native.sleep(0.0001)
+    _strangers = strangers
+
+
+# How many threads there were that are none of Python's.
+_strangers = 0
+
+
+def _count_strangers():
+    try:
+        return os.stat("/proc/self/task").st_nlink - 2 - 1 - _thread._count()
+    except OSError:
+        return 0  # not on this system
 
 
 def _unblock(mask):
