@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import zope.event
+from gevent import GreenletExit
 from zope.interface import implementer
 
 from . import interfaces
@@ -85,7 +86,9 @@ def _dispatch(event: object) -> None:
 def _tell(subscriber: Callable[[Any], object], event: object) -> None:
     try:
         subscriber(event)
-    except Exception:
+    except (KeyboardInterrupt, GreenletExit):
+        raise  # meant for whoever runs it
+    except BaseException:  # such as a gevent.Timeout
         import logging
 
         try:

@@ -5,6 +5,8 @@ import socket
 import socketserver
 import ssl
 from collections.abc import Callable
+from math import inf
+from time import monotonic
 from typing import Any
 
 from zope.interface import implementer
@@ -52,13 +54,24 @@ class BaseRequestHandler(socketserver.BaseRequestHandler):
         try:
             if error is not None:
                 raise error
-            while not rests and self._gs_await_input():
+            while not rests and self._gs_await_message():
                 self.handle()
                 park = getattr(self.server, "_gs_park", None)
                 rests = park is not None and not self._gs_has_input() and park(self)
         finally:
             if not rests:
                 self.finish()
+
+    def _gs_await_message(self) -> bool:
+        """Wait for the next message, which is not to be at work; False if it is the end."""
+        books: Any = getattr(self.request, "meter", None)
+        if not hasattr(books, "working_since"):
+            return self._gs_await_input()
+        books.working_since = inf
+        try:
+            return self._gs_await_input()
+        finally:
+            books.working_since = monotonic()
 
     def _gs_await_input(self) -> bool:
         """Wait until there is something to read; False if it is the end."""

@@ -8,6 +8,8 @@ and tried again.
 import os
 from time import monotonic
 
+from gevent import Timeout
+
 from . import events
 from .net import native
 from .net.accepting import turn_away
@@ -78,7 +80,7 @@ class Intake:
                 request, client_address = get_request()
             except BlockingIOError:
                 break  # another process was faster
-            except Exception as error:
+            except (Exception, Timeout) as error:
                 return None if self._failed(error) else taken
             taken += 1
             if server.accept_rate is not None:

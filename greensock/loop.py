@@ -23,6 +23,7 @@ from .net.crossing import Event
 from .net.datagrams import Drops
 from .net.hubs import in_hub
 from .net.listeners import accepts_connections, note_listening
+from .net.newcomers import count_waiting
 from .net.waking import Condition
 from .net.watch import Watch
 
@@ -274,13 +275,21 @@ class Loop:
         server = self._server
         if server.fileno() < 0:
             return
-        calm_at = monotonic() + (SETTLING if server._gs_keep_newcomers_out() else 0.0)
-        while self._takes_on() and server._gs_drain_left() != 0.0:
-            left = calm_at - monotonic()
-            if self._wait(max(0.0, left)):
-                self._take(server._gs_requests_per_turn)
-            elif left <= 0 and not self._watch.is_readable():
+        calm_at, most = monotonic(), inf
+        if server._gs_keep_newcomers_out():
+            calm_at += SETTLING
+        else:
+            # Somebody new may come for ever. They are not those the queue held.
+            waiting = count_waiting(server.socket) if self._listens else None
+            most = server.request_queue_size if waiting is None else waiting
+        while most > 0 and self._takes_on() and server._gs_drain_left() != 0.0:
+            # There is room, or the next token, later.
+            left = max(0.0, calm_at - monotonic())
+            is_readable = self._watch.is_readable()
+            if not is_readable and left == 0.0:
                 break
+            if self._wait(server._gs_drain_left() if is_readable else left):
+                most -= self._take(min(most, server._gs_requests_per_turn)) or 0
         if not server._gs_takes_datagrams():  # whose handlers answer through it
             self._watch.let_go()
             server._gs_release_listener()

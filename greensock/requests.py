@@ -7,6 +7,7 @@ import sys
 from time import monotonic
 from typing import Any
 
+from gevent import Timeout
 from gevent.hub import GreenletExit, getcurrent
 
 from . import events
@@ -60,6 +61,9 @@ class Requests(Operations):
                 self._gs_end(request, client_address)
         except Exception:
             self._gs_fail(request, client_address)
+        except Timeout as error:  # which a hook has set itself, and is no Exception
+            self._gs_report(client_address, error)
+            self._gs_end(request, client_address)
         except BaseException:
             self.shutdown_request(request)
             raise
@@ -74,8 +78,8 @@ class Requests(Operations):
         """Have the request handled, which is not to end the server."""
         job = self._gs_new_job(request, client_address)
         job.worker = getcurrent()
-        self._gs_join_crew(job)
         try:
+            self._gs_join_crew(job)
             if self._gs_enter(job):
                 request = job.request
                 self.process_request(request, client_address)
@@ -136,7 +140,8 @@ class Requests(Operations):
         except OSError as error:
             raise self._gs_handshake_failed(job, error)
         finally:
-            job.handshake_since = 0.0
+            if not job.was_cut:  # or else whoever looks on shall see in the midst of what it was
+                job.handshake_since = 0.0
 
     def _gs_handshake_failed(self, job, error):
         """Tell of it; return the error that says why."""

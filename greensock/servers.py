@@ -10,7 +10,6 @@ from zope.interface import implementedBy, implementer, implementer_only
 from .interfaces import IBinding, IDatagramServer, IStreamServer
 from .net import native
 from .net.accepting import accept
-from .net.newcomers import keep_newcomers_out
 from .net.listeners import (
     BACKLOG,
     accepts_connections,
@@ -68,7 +67,6 @@ class TCPServer(BaseServer, socketserver.TCPServer):
     unix_owner: str | int | None = None
 
     _gs_adopted = False
-    _gs_bound_in: int | None = None
     _gs_unix_path: UnixPath | None = None
 
     def __init__(
@@ -141,9 +139,7 @@ class TCPServer(BaseServer, socketserver.TCPServer):
             raise
 
     def _gs_keep_newcomers_out(self) -> bool:
-        if self._gs_adopted or self._gs_bound_in != os.getpid():
-            return False  # others may listen with it
-        return self._gs_remove_path() or keep_newcomers_out(self.socket)
+        return self._gs_remove_path() or super()._gs_keep_newcomers_out()
 
     def _gs_remove_path(self) -> bool:
         path, self._gs_unix_path = self._gs_unix_path, None

@@ -140,11 +140,15 @@ class Serving(Requests):
                 )
             loop = self._gs_loop = Loop(self, hub, serving=True)
         self._gs_was_served = True
-        if self._gs_stop_on_start:
-            self._gs_stop_on_start = False
-            loop.stop()
-        self._gs_loop_opened(loop)
-        events.emit(events.ServerStarted, self)
+        try:
+            if self._gs_stop_on_start:
+                self._gs_stop_on_start = False
+                loop.stop()
+            self._gs_loop_opened(loop)
+            events.emit(events.ServerStarted, self)
+        except BaseException:
+            self._gs_close_loop(loop)
+            raise
         return loop
 
     def _gs_close_loop(self, loop):
@@ -170,8 +174,7 @@ class Serving(Requests):
 
     def _gs_loop_opened(self, loop):
         """The accept loop is about to run on the hub of this thread."""
-        if loop.serving:
-            self._gs_post_warden(loop.hub)
+        self._gs_post_warden(loop.hub)
 
     def _gs_loop_closing(self, loop):
         """The accept loop has ended; its hub is still this thread's."""

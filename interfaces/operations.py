@@ -100,7 +100,10 @@ class IDeadlines(Interface):
     request_timeout = Attribute(
         "For the whole handler. For a parked one, which rests between messages, for each message."
     )
-    handshake_timeout = Attribute("For the TLS handshake. The default is 10 seconds.")
+    handshake_timeout = Attribute(
+        "For the TLS handshake. The default is 10 seconds. Meanwhile no other limit holds, unless "
+        "this one is None."
+    )
     send_timeout = Attribute(
         "For a write that waits, without a byte being taken, for a peer that does not read."
     )
@@ -141,8 +144,10 @@ class IDraining(Interface):
         New clients are refused from now on, but those who are in the system's queue already
         are served. ``serve_forever`` returns when the last of them was taken, and the listener is
         closed. Connections that are idle are told that nothing will follow, as if the peer had
-        ended its side: those whose last bytes were sent by the handler, and no more for a moment,
-        and those over which nothing went for a second from their beginning. Handlers with a
+        ended its side: parked ones that rest, those whose last bytes were sent by the handler, and
+        no more for a moment, and those over which nothing went for a second from their beginning.
+        Where newcomers cannot be kept out of the queue, because others may listen with the socket
+        or the system has no such thing, as many are served as it holds now. Handlers with a
         method ``draining`` have it called. Then at most ``timeout`` seconds (``drain_timeout`` by
         default, None for no limit) are given to those still at work, from the call on, before they
         are cut.

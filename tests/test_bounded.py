@@ -1,17 +1,21 @@
 """Blocking sockets under the deadline of their thread."""
 
 import errno
+import io
+import os
 import select
 import socket
 import ssl
+import tempfile
 
 import pytest
 
 from greensock.net import native
 from greensock.net.bounded import BoundedSocket, BoundedSSLSocket
 from greensock.net.deadlines import deadline
+from greensock.net.meters import Meter
 from tests import tls
-from tests.helpers import PATIENCE, Call
+from tests.helpers import PATIENCE, Call, wait_until
 
 SHORT = 0.01
 FLOOD = bytes(8 << 20)
@@ -150,6 +154,93 @@ def test_two_writers_share_the_room_there_is(pair):
         writer.end()
 
 
+def test_write_with_an_own_timeout_ends_at_the_deadline_if_that_is_nearer(pair):
+    ours, _ = pair
+    ours.settimeout(PATIENCE)
+    with pytest.raises(TimeoutError, match="the deadline has passed"), deadline(SHORT):
+        ours.sendall(FLOOD)
+
+
+def test_write_that_gives_up_leaves_another_one_waiting(pair):
+    ours, theirs = pair
+    ours.meter = Meter()
+    waiting = Call("thread", ours.sendall, FLOOD)
+    wait_until(lambda: ours.meter.stuck_since)
+    since = ours.meter.stuck_since
+    with pytest.raises(TimeoutError), deadline(SHORT):
+        ours.send(FLOOD)
+    assert since == ours.meter.stuck_since
+    theirs.close()
+    with pytest.raises(OSError):
+        waiting.end()
+    assert 0.0 == ours.meter.stuck_since
+
+
+@pytest.fixture
+def flood():
+    """A file of as many bytes as FLOOD."""
+    with tempfile.TemporaryFile() as file:
+        file.write(FLOOD)
+        yield file
+
+
+def test_file_is_counted_as_it_goes(pair, flood):
+    ours, theirs = pair
+    ours.meter = Meter()
+    sending = Call("thread", ours.sendfile, flood)
+    wait_until(lambda: ours.meter.sent and ours.meter.stuck_since)
+    assert ours.meter.sent < len(FLOOD)
+    left = len(FLOOD)
+    while left:
+        left -= len(theirs.recv(left))
+    assert len(FLOOD) == sending.end() == ours.meter.sent == flood.tell()
+    assert 0.0 == ours.meter.stuck_since
+
+
+@pytest.mark.parametrize("own, seconds", [(None, SHORT), (SHORT, None), (PATIENCE, SHORT)])
+def test_file_ends_at_the_deadline_and_at_the_own_timeout(pair, flood, own, seconds):
+    ours, _ = pair
+    ours.meter = Meter()
+    ours.settimeout(own)
+    with pytest.raises(TimeoutError), deadline(seconds):
+        ours.sendfile(flood)
+    assert 0 < ours.meter.sent == flood.tell() < len(FLOOD)
+    assert 0.0 == ours.meter.stuck_since
+
+
+def test_file_whose_peer_goes_away_is_where_it_was_then(pair, flood):
+    ours, theirs = pair
+    ours.meter = Meter()
+    sending = Call("thread", ours.sendfile, flood)
+    wait_until(lambda: ours.meter.stuck_since)
+    theirs.close()
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        sending.end()
+    assert ours.meter.sent == flood.tell()
+
+
+def test_file_that_the_system_cannot_send_is_read(pair):
+    ours, theirs = pair
+    assert 4 == ours.sendfile(io.BytesIO(b"here"))
+    assert b"here" == theirs.recv(10)
+    with open(os.devnull, "rb") as empty:
+        assert 0 == ours.sendfile(empty)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"here")
+        file.flush()
+        with open(file.name, "ab") as unreadable, pytest.raises(io.UnsupportedOperation):
+            ours.sendfile(unreadable)
+
+
+def test_file_is_refused_as_by_the_standard_library(pair, flood):
+    ours, _ = pair
+    with pytest.raises(ValueError, match="positive integer"):
+        ours.sendfile(flood, count=0)
+    ours.setblocking(False)
+    with pytest.raises(ValueError, match="non-blocking sockets are not supported"):
+        ours.sendfile(flood)
+
+
 @pytest.fixture
 def secure(pair, patched):
     """The same over TLS; the standard library's own does not work under monkey patching."""
@@ -244,6 +335,35 @@ def test_tls_non_blocking_never_waits(secure):
     with pytest.raises(ssl.SSLWantWriteError), deadline(PATIENCE):
         while True:
             ours.send(FLOOD)
+
+
+def test_tls_non_blocking_write_goes_on_when_it_is_tried_again(secure):
+    """As OpenSSL has it, with the same bytes."""
+    ours, theirs = secure
+    content = os.urandom(1 << 20)
+
+    def read_all():
+        data = bytearray()
+        while len(data) < len(content):
+            data += theirs.recv(1 << 16)
+        return data
+
+    ours.meter = Meter()
+    ours.setblocking(False)
+    with pytest.raises(ssl.SSLWantWriteError):
+        ours.sendall(content)
+    assert 0 < ours.meter.sent < len(content)
+    reading = Call("thread", read_all)
+    poll = native.poll()
+    poll.register(ours.fileno(), select.POLLOUT)
+    while True:
+        try:
+            ours.sendall(content)
+            break
+        except ssl.SSLWantWriteError:
+            assert poll.poll(PATIENCE * 1000)
+    assert content == reading.end()
+    assert len(content) == ours.meter.sent
 
 
 def test_tls_refuses_a_negative_timeout(secure):

@@ -134,10 +134,13 @@ COMMAND_LINES = {
     "serve handlers_cli:Lines --unix-mode 999": "'999' is no file mode: write three octal digits, "
     "as in 660",
     "serve handlers_cli:Lines --unix-owner :": "unix_owner is ':'; give 'user', ",
+    "serve handlers_cli:Lines --unix-owner 99999999999999999999": "the highest id is 4294967294",
+    "serve handlers_cli:Lines --unix-owner :4294967295": "the highest id is 4294967294",
     "serve handlers_cli:Lines --unix-owner no-such-user": "there is no user 'no-such-user'",
     "serve handlers_cli:Lines --tls-key key.pem": "--tls-key is of no use without --tls-cert",
     "serve handlers_cli:Lines --tls-client-ca ca": "--tls-client-ca is of no use without --tls-",
-    "serve handlers_cli:Lines --handshake-timeout 1": "--handshake-timeout is of no use without ",
+    "serve handlers_cli:Lines --implicit-tls": "--[no-]implicit-tls is of no use without --tls-",
+    "serve handlers_cli:Lines --no-implicit-tls": "--[no-]implicit-tls is of no use without --tls-",
     "serve handlers_cli:Lines --accept-burst 5": "--accept-burst is of no use without --accept-",
     "serve handlers_cli:Lines --overload-reply no --overload close": "--overload-reply is sent "
     "with --overload reject, and only then",
@@ -167,6 +170,34 @@ def test_a_wrong_command_line_is_answered_with_one_line(complaint, line):
     text = complaint(*line.split())
     assert COMMAND_LINES[line] in text
     assert "\n" not in text
+
+
+NUMBERS = "--max-connections", "--accept-burst", "--idle-timeout", "--unix-owner", "--status"
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+@pytest.mark.parametrize("option", NUMBERS)
+def test_a_number_that_is_too_long_is_told(complaint, option, digits):
+    """Longer than a float can be, or than Python reads."""
+    number = digits * "9"
+    args = "--bind", "unix:bound", "--accept-rate", "1", option, number
+    text = complaint("serve", "handlers_cli:Lines", *args)
+    assert option in text and number in text
+    assert "\n" not in text
+
+
+def test_a_status_without_an_address_is_told(complaint):
+    """As when a variable of a shell was never set."""
+    text = complaint("serve", "handlers_cli:Lines", "--bind", "unix:bound", "--status", "")
+    assert text.startswith("--status: '' has no port from 0 to 65535: write PORT for 127.0.0.1, ")
+    assert not Path("bound").exists()
+
+
+def test_an_access_log_on_a_closed_output_is_told(complaint, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    text = complaint("serve", "handlers_cli:Lines", "--bind", "unix:bound", "--access-log", "-")
+    assert "--access-log - means standard output, which is closed: name a file" == text
+    assert not Path("bound").exists()
 
 
 @contextmanager

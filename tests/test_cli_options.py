@@ -4,10 +4,12 @@ import argparse
 import os
 import socket
 import stat
+from contextlib import suppress
 
 import pytest
 
 import greensock
+from greensock import BaseRequestHandler
 from greensock.cli.endpoints import parse_endpoint
 from greensock.cli.locating import locate
 from greensock.cli.opening import open_server
@@ -15,8 +17,10 @@ from greensock.cli.options import add_settings, flag, settings_of
 from greensock.cli.suiting import check_settings_suit
 from greensock.cli.values import escaped
 from greensock.errors import CommandError
+from greensock.interfaces import IHandshakeFailed
 from greensock.settings import SETTINGS
-from tests.helpers import ask, connect, rest, served, with_ipv6
+from tests import tls
+from tests.helpers import ask, connect, recorded, rest, served, with_ipv6
 
 
 def settings(*args):
@@ -45,6 +49,7 @@ GIVEN = {
     r"--overload reject --overload-reply 421\r\n": ("overload_reply", b"421\r\n"),
     "--idle-timeout 1.5": ("idle_timeout", 1.5),
     "--request-timeout 60": ("request_timeout", 60.0),
+    "--handshake-timeout 5": ("handshake_timeout", 5.0),
     "--send-timeout 1e3": ("send_timeout", 1000.0),
     "--send-timeout none": ("send_timeout", None),
     "--drain-timeout 0": ("drain_timeout", 0.0),
@@ -110,6 +115,24 @@ def test_who_is_silent_is_cut():
             assert b"" == rest(client)
 
 
+class Secure(BaseRequestHandler):
+    """Begins TLS, with a context of its own."""
+
+    def handle(self):
+        with suppress(OSError):
+            self.switch_to_tls(tls.server_context())
+
+
+def test_a_handshake_that_a_handler_has_begun_is_cut():
+    """Without a certificate among the options."""
+    args = "--handshake-timeout", "0.05"
+    with recorded(IHandshakeFailed) as failures:
+        with served(opened("tcp://127.0.0.1:0", *args, handler=Secure)) as server:
+            with connect(server) as client:
+                assert b"" == rest(client)
+    assert ["no handshake within 0.05 s"] == [str(failure.error) for failure in failures]
+
+
 @pytest.mark.parametrize("scheme", ["unix", "unixgram"])
 @pytest.mark.parametrize("mode", ["606", "0o606", "0606"])
 def test_a_path_has_its_mode_and_owner(tmp_path, scheme, mode):
@@ -156,7 +179,7 @@ def test_ipv6_and_ipv4_share_a_port():
 
 def test_every_setting_of_a_server_has_its_option():
     """But for those that a program sets, and those that are options by another name."""
-    others = {"ssl_context", "implicit_tls", "max_workers", "reuse_greenlets"}
+    others = {"ssl_context", "max_workers", "reuse_greenlets"}
     parser = argparse.ArgumentParser()
     add_settings(parser)
     text = parser.format_help()

@@ -1,5 +1,6 @@
 """``greensock serve``, as its users see it: processes, sockets and signals."""
 
+import errno
 import os
 import re
 import signal
@@ -232,6 +233,21 @@ def test_a_signal_ends_it_when_the_handlers_have_finished(here, model, number):
 
 
 @pytest.mark.parametrize("model", greensock.MODELS)
+def test_ctrl_c_leaves_handlers_their_time(here, model):
+    """A terminal sends it to every process of the command."""
+    bind = "--bind", "tcp://127.0.0.1:0", "--log-level", "info"
+    with serve(here, "Held", *bind, "--model", model) as command:
+        with connect(command.line()) as client:
+            hold(client)
+            os.killpg(command.process.pid, signal.SIGINT)
+            command.complaint("takes no more")
+            client.sendall(b".")
+            assert b"done" == received(client)
+        code, _, errors = command.end()
+        assert 0 == code, errors
+
+
+@pytest.mark.parametrize("model", greensock.MODELS)
 def test_handlers_are_cut_when_the_drain_timeout_is_over(here, model):
     options = "--bind", "tcp://127.0.0.1:0", "--drain-timeout", "0", "--model", model
     with serve(here, "Held", *options) as command:
@@ -314,6 +330,42 @@ def test_errors_in_handlers_are_logged_to_standard_error(here):
     assert re.fullmatch(expected, first)
     assert ("Traceback (most recent call last):", "ValueError: on purpose") == (rest[0], rest[-1])
     assert 0 == status
+
+
+@pytest.mark.parametrize("output", ["&-", "/dev/full", "/dev/full 2>&1"])
+@pytest.mark.parametrize("model", ["greenlet", "thread"])
+def test_it_serves_without_a_standard_output(here, output, model):
+    """And says in a line, if it can, that there is no room."""
+    shell = "sh", "-c", f'exec "$@" >{output}', "sh"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        fds = [listener.fileno()]
+        options = "--bind", f"fd://{fds[0]}", "--model", model, "--status", "0"
+        with serve(here, "where", *options, through=shell, pass_fds=fds) as command:
+            with socket.create_connection(listener.getsockname(), timeout=30) as client:
+                assert received(client).startswith(model.encode())
+            command.signal(signal.SIGTERM)
+            status, out, errors = command.end()
+    assert (0, "") == (status, out), errors
+    full = f" WARNING greensock: cannot write to standard output: {os.strerror(errno.ENOSPC)}"
+    expected = [full] if output == "/dev/full" else []
+    assert expected == [line[len("2000-01-01 00:00:00,000"):] for line in errors.splitlines()]
+
+
+def test_an_access_log_that_is_full_is_told_in_a_line(here):
+    options = "--bind", "tcp://127.0.0.1:0", "--access-log", "/dev/full"
+    with serve(here, "where", *options) as command:
+        with connect(command.line()) as client:
+            received(client)
+        full = os.strerror(errno.ENOSPC)
+        assert f"cannot write to the access log: [Errno 28] {full}\n" in command.complaint("")
+        command.signal(signal.SIGTERM)
+        assert (0, "", "") == command.end()
+
+
+def test_a_path_that_cannot_be_printed_is_escaped(here):
+    ascii_only = "env", "PYTHONIOENCODING=ascii"
+    with serve(here, "where", "--bind", "unix:\xfc.sock", through=ascii_only) as command:
+        assert r"unix:\xfc.sock" == place(command.line())
 
 
 def test_it_can_be_started_again_at_once(here):

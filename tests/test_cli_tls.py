@@ -32,9 +32,17 @@ DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEHqQ/CvYs9sbT6FStLYYhz4EQFIu
 BROKEN = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
 HANDLER = """
+import greensock
+
 def shout(sock, address):
     peer = sock.getpeercert()
     sock.sendall(b"known" if peer else b"unknown")
+
+class Later(greensock.BaseRequestHandler):
+    def handle(self):
+        self.request.sendall(b"plain")
+        self.switch_to_tls()
+        self.request.sendall(b"secret")
 """
 
 OWN_KEY = tls.CERTIFICATE.removesuffix(tls.public(tls.CERTIFICATE))
@@ -63,24 +71,31 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def serve(here, *options):
+def serve(here, *options, handler="shout"):
     bind = "--bind", "tcp://127.0.0.1:0"
-    return running("serve", "shouting:shout", *bind, *options, cwd=here, measured=True)
+    return running("serve", f"shouting:{handler}", *bind, *options, cwd=here, measured=True)
 
 
 def port_of(line):
     return int(line.rpartition(",")[0].rpartition(":")[2])
 
 
-def answer(port, client_cert=None, trusted="own.crt"):
-    """What a client is told that trusts ``trusted``, and shows a certificate if it has one."""
+def connect(port):
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
+
+
+def answer(port, *whom):
+    """What a client is told."""
+    with connect(port) as sock:
+        return told(sock, *whom)
+
+
+def told(sock, client_cert=None, trusted="own.crt"):
+    """The same, who trusts ``trusted``, and shows a certificate if he has one."""
     context = ssl.create_default_context(cafile=trusted)
     if client_cert is not None:
         context.load_cert_chain(client_cert)
-    with (
-        socket.create_connection(("127.0.0.1", port), timeout=30) as sock,
-        context.wrap_socket(sock, server_hostname="localhost") as client,
-    ):
+    with context.wrap_socket(sock, server_hostname="localhost") as client:
         return b"".join(iter(lambda: client.recv(100), b""))
 
 
@@ -105,6 +120,20 @@ def test_clients_must_show_a_certificate_of_the_authority(here):
 
 
 @pytest.mark.worldless
+def test_a_handler_may_begin_tls_with_the_certificate(here):
+    """And those who are turned away are told so, in plain words."""
+    refusal = "--max-connections", "1", "--overload", "reject", "--overload-reply", "busy"
+    options = "--tls-cert", "own.pem", "--no-implicit-tls", *refusal
+    with serve(here, *options, handler="Later") as command:
+        port = port_of(command.line())
+        with connect(port) as first:
+            assert b"plain" == first.recv(5, socket.MSG_WAITALL)
+            with connect(port) as second:
+                assert b"busy" == second.recv(5, socket.MSG_WAITALL)
+            assert b"secret" == told(first)
+
+
+@pytest.mark.worldless
 def test_new_files_are_in_use_after_sighup_and_wrong_ones_never(here):
     with serve(here, "--tls-cert", "own.pem", "--log-level", "info") as command:
         port = port_of(command.line())
@@ -115,7 +144,7 @@ def test_new_files_are_in_use_after_sighup_and_wrong_ones_never(here):
         (here / "own.pem").write_text(tls.OTHER)
         command.signal(signal.SIGHUP)
         command.complaint("new certificates are in use")
-        assert b"unknown" == answer(port, trusted="other.pem")
+        assert b"unknown" == answer(port, None, "other.pem")
 
 
 MISSING = os.strerror(errno.ENOENT)
@@ -141,6 +170,10 @@ COMPLAINTS = {
     "in PEM form (no certificate or crl found)",
     "--tls-cert own.pem --overload reject --overload-reply no": "--overload-reply is not sent "
     "under TLS, ",
+    "--tls-cert own.pem --implicit-tls --overload reject --overload-reply no": "--overload-reply "
+    "is not sent under TLS, ",
+    "--tls-cert own.pem --no-implicit-tls --bind udp://127.0.0.1:0": "--[no-]implicit-tls is for "
+    "connections, as tcp:// or unix: brings: there is none in udp://127.0.0.1:0",
     "--tls-cert own.pem --bind udp://127.0.0.1:0": "--tls-cert is for connections, as tcp:// or "
     "unix: brings: there is none in udp://127.0.0.1:0",
 }

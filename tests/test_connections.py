@@ -1,7 +1,9 @@
 """The books of a server: who is there, since when, how much went over it, and how it ended."""
 
 import io
+import os
 import socket
+import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -20,6 +22,7 @@ from greensock.interfaces import (
     IConnectionRefused,
     IRequestFailed,
 )
+from tests import tls
 from tests.helpers import (
     LOCAL,
     PATIENCE,
@@ -266,6 +269,74 @@ def test_the_counters_move_while_the_handler_is_at_work(model):
             # The client may have the bytes before the handler knows that they were sent.
             wait_until(lambda n=number, c=connection: 1000 * n == c.sent)
         client.shutdown(socket.SHUT_WR)
+
+
+@every_model
+@pytest.mark.parametrize("seconds", [None, PATIENCE])
+def test_a_file_is_counted_and_sent_from_where_it_was_asked(model, seconds):
+    content = os.urandom(200_000)
+
+    class SendFile(BaseRequestHandler):
+        def handle(self):
+            with tempfile.TemporaryFile() as file, self.toolbox.deadline(seconds):
+                file.write(content)
+                file.flush()
+                counts = [
+                    self.request.sendfile(file, 1000, 150_000),
+                    self.request.sendfile(file, offset=100),
+                ]
+                self.request.sendall(repr((*counts, file.tell())).encode())
+
+    answer, connection = one_connection(new_server(model, SendFile), b"")
+    expected = content[1000:151_000] + content[100:] + b"(150000, 199900, 200000)"
+    assert expected == answer
+    assert len(expected) == connection.sent
+
+
+@every_model
+def test_the_counters_move_during_one_long_write_over_tls(model):
+    """A client that reads on is seen to do so."""
+
+    class Write(BaseRequestHandler):
+        def handle(self):
+            self.request.sendall(bytes(16 << 20))
+
+    server = new_server(model, Write, ssl_context=tls.server_context())
+    with served(server), tls.connect(server) as client:
+        [connection] = server.connections
+        wait_until(lambda: connection.sent)
+        before = connection.sent
+        while connection.sent == before:
+            client.recv(1 << 16)
+        assert before < connection.sent < 16 << 20
+        while client.recv(1 << 16):
+            pass
+
+
+@every_model
+def test_a_write_over_tls_that_timed_out_can_be_tried_again(model, mailbox):
+    """As the standard library's can, with the same bytes."""
+    content = os.urandom(16 << 20)
+
+    class TryAgain(BaseRequestHandler):
+        def handle(self):
+            self.request.settimeout(0.01)
+            with pytest.raises(TimeoutError):
+                self.request.send(content)
+            mailbox.put("timed out")
+            self.request.settimeout(PATIENCE)
+            mailbox.put(self.request.send(content))
+
+    server = new_server(model, TryAgain, ssl_context=tls.server_context())
+    with closing_record() as record, served(server), tls.connect(server) as client:
+        assert "timed out" == mailbox.get()
+        answer = bytearray()
+        while data := client.recv(1 << 16):
+            answer += data
+        assert len(content) == mailbox.get()
+        wait_until(lambda: record)
+    assert content == answer
+    assert ("finished", len(content)) == (record[0].connection.reason, record[0].connection.sent)
 
 
 @every_model

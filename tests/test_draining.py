@@ -4,7 +4,9 @@ has nothing to say."""
 import os
 import signal
 import socket
+import socketserver
 import threading
+import time
 
 import gevent
 import pytest
@@ -136,6 +138,25 @@ def test_idle_connections_end(model, handler):
         assert b"" == rest(talked)
         assert b"" == rest(silent)
         call.end()
+
+
+@with_workers
+def test_a_parked_connection_ends_although_its_last_message_had_no_answer(model):
+    class Hear(StreamRequestHandler):
+        parked = True
+
+        def handle(self):
+            if self.rfile.readline() == b"first\n":
+                self.wfile.write(b"heard\n")
+
+    server = new_server(Hear, model)
+    with recorded(IConnectionCut) as record, serving(server) as call, connect(server) as client:
+        client.sendall(b"first\nsecond\n")
+        assert b"heard\n" == client.recv(100)
+        assert [] == server.drain()
+        assert b"" == rest(client)
+        call.end()
+    assert [] == record
 
 
 def test_a_last_request_of_an_idle_connection_is_served():
@@ -329,6 +350,58 @@ def test_an_adopted_listener_is_left_to_the_others():
         other = new_server(Shout, "greenlet", address=listener.dup())
         with served(other) as server:
             assert b"HELLO\n" == ask(server)
+
+
+def over_the_standard_library(model):
+    mixin = {"greenlet": greensock.GreenletMixIn, "thread": greensock.ThreadingMixIn}[model]
+    return type("Server", (mixin, socketserver.TCPServer), {})(LOCAL, Shout)
+
+
+@pytest.mark.parametrize("model", ["greenlet", "thread"])
+@pytest.mark.parametrize("listener", ["adopted", "unfiltered", "of the standard library"])
+def test_newcomers_do_not_keep_it_from_its_end(listener, model, monkeypatch):
+    """Somebody takes the place of everybody who is served. Some are refused, and nobody is cut."""
+    if listener == "of the standard library":
+        server = over_the_standard_library(model)
+    else:
+        address = socket.create_server(LOCAL).detach() if listener == "adopted" else LOCAL
+        server = new_server(Shout, model, address=address)
+        if listener == "unfiltered":
+            monkeypatch.setattr("greensock.operations.draining.keep_newcomers_out", lambda _: False)
+    answers = []
+
+    def client():
+        while True:
+            try:
+                with connect(server) as sock:
+                    sock.sendall(b"hello\n")
+                    answers.append(rest(sock))
+            except ConnectionRefusedError:
+                return
+            except OSError:
+                pass  # it came too late, into a queue that went with its listener
+
+    with serving(server) as call:
+        clients = [gevent.spawn(client) for _ in range(20)]
+        wait_until(lambda: len(answers) > 40)
+        assert [] == server.drain()
+        gevent.joinall(clients, timeout=30, raise_error=True)
+        call.end()
+    assert {b"HELLO\n"} == set(answers) - {b""}
+
+
+@pytest.mark.parametrize("limit", [{"max_connections": 1}, {"accept_rate": 0.1}])
+def test_waiting_for_room_costs_nothing(limit):
+    """Somebody waits in the queue who cannot be taken yet."""
+    server = new_server(Lines, "greenlet", drain_timeout=0.3, **limit)
+    with serving(server) as call, connect(server) as first, connect(server) as second:
+        first.sendall(b"hello\n")
+        assert b"HELLO\n" == first.recv(100)
+        second.sendall(b"hello\n")
+        used = time.process_time()
+        server.drain()
+        assert time.process_time() - used < 0.15
+        call.end()
 
 
 def test_whoever_waits_while_it_is_suspended_is_served():

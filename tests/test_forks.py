@@ -451,8 +451,9 @@ def test_closing_waits_for_children(where, mailbox):
 def stubborn(mailbox):
     class Stubborn(Trap):
         def handle(self):
-            signal.signal(signal.SIGTERM, lambda *args: mailbox.put("asked to end"))
             super().handle()
+            mailbox.put("its connection has ended")
+            self.toolbox.sleep(1000)
 
     return Stubborn
 
@@ -472,6 +473,26 @@ def test_a_child_that_does_not_end_is_ended_after_the_time_for_draining(
         call.end()
     assert is_stubborn is not mailbox.is_empty()
     assert not server.active_children
+
+
+def test_closing_does_not_wait_for_a_hook_for_longer_than_it_may():
+    entered, leave = gevent.event.Event(), gevent.event.Event()
+
+    class Server(greensock.ForkingTCPServer):
+        drain_timeout = 0.05
+
+        def verify_request(self, request, client_address):
+            entered.set()
+            leave.wait(30)
+            return True
+
+    server = Server(LOCAL, Shout)
+    with serving(server, "greenlet") as call, connect(server):
+        entered.wait(30)
+        server.server_close()
+        assert not leave.is_set()
+        leave.set()
+        call.end()
 
 
 def test_without_block_on_close_children_are_left_alone():

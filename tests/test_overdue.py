@@ -2,7 +2,9 @@
 
 import errno
 import socket
+import tempfile
 import time
+from contextlib import ExitStack, suppress
 
 import gevent
 import pytest
@@ -11,8 +13,10 @@ from gevent.hub import GreenletExit
 import greensock
 from greensock import BaseRequestHandler, StreamRequestHandler
 from greensock.interfaces import IConnectionClosed, IConnectionCut, IRequestFailed
+from tests import tls
 from tests.helpers import (
     LOCAL,
+    PATIENCE,
     Trap,
     connect,
     forks_beside_threads,
@@ -29,6 +33,9 @@ every_model = pytest.mark.parametrize("model", greensock.MODELS)
 # Seconds, for those who shall be cut, and for those who shall not, on however slow a machine.
 LIMIT = 0.15
 AMPLE = 0.5
+
+# Bytes, more than the system takes for a peer that does not read.
+MUCH = 16 << 20
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +61,50 @@ class Flood(BaseRequestHandler):
     def handle(self):
         while True:
             self.request.sendall(bytes(1 << 20))
+
+
+def send_file(handler):
+    with tempfile.TemporaryFile() as file:
+        file.truncate(MUCH)
+        handler.request.sendfile(file)
+
+
+def send_all_in_time(handler):
+    handler.request.settimeout(PATIENCE)
+    handler.request.sendall(bytes(MUCH))
+
+
+# How handlers write.
+WAYS = {
+    "sendall": lambda handler: handler.request.sendall(bytes(MUCH)),
+    "sendall, with a timeout": send_all_in_time,
+    "send": lambda handler: handler.request.send(bytes(MUCH)),
+    "wfile": lambda handler: handler.wfile.write(bytes(MUCH)),
+    "sendfile": send_file,
+    "sendmsg": lambda handler: handler.request.sendmsg([bytes(MUCH)]),
+    "sendto": lambda handler: handler.request.sendto(bytes(MUCH), handler.client_address),
+}
+
+WAYS_OVER_TLS = ["sendall", "sendall, with a timeout", "send", "wfile", "sendfile"]
+
+
+class WriteOnce(StreamRequestHandler):
+    """Writes much, in the way its client says."""
+
+    wbufsize = 1 << 16
+
+    def handle(self):
+        self.way = WAYS[self.rfile.readline().decode().strip()]
+        self.way(self)
+
+
+class WriteOn(WriteOnce):
+    """Writes without end, in the way its client says."""
+
+    def handle(self):
+        super().handle()
+        while True:
+            self.way(self)
 
 
 class Sleep(BaseRequestHandler):
@@ -131,6 +182,67 @@ def test_who_does_not_read_is_cut(model):
             with connect(server):
                 wait_until(lambda: closings(record))
     assert ["send_timeout"] == closings(record)
+
+
+@every_model
+@pytest.mark.parametrize("is_secure", [False, True])
+def test_who_does_not_read_is_cut_in_whatever_way_the_handler_writes(model, is_secure):
+    server = new_server(WriteOn, model, send_timeout=LIMIT)
+    if is_secure:
+        server.ssl_context = tls.server_context()
+    ways = WAYS_OVER_TLS if is_secure else list(WAYS)
+    reasons = {}
+    with recorded(IConnectionClosed) as record, ExitStack() as stack:
+        stack.enter_context(served(server))
+        for count, way in enumerate(ways, 1):
+            client = stack.enter_context(tls.connect(server) if is_secure else connect(server))
+            reasons[client.getsockname()] = way
+            client.sendall(way.encode() + b"\n")
+            if model == "inline":
+                wait_until(lambda n=count: len(record) == n)
+        wait_until(lambda: len(record) == len(ways))
+    ends = [(reasons[e.connection.client_address], e.connection.reason) for e in record]
+    assert sorted((way, "send_timeout") for way in ways) == sorted(ends)
+
+
+@every_model
+@pytest.mark.parametrize("way, is_secure", [("sendfile", False), ("send", True)])
+def test_who_reads_steadily_stays_during_one_long_write(model, way, is_secure):
+    server = new_server(WriteOnce, model, idle_timeout=AMPLE, send_timeout=AMPLE)
+    if is_secure:
+        server.ssl_context = tls.server_context()
+    with recorded(IConnectionCut) as record, served(server):
+        with tls.connect(server) if is_secure else connect(server) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+            client.sendall(way.encode() + b"\n")
+            total, began = 0, time.monotonic()
+            while data := client.recv(1 << 16):
+                total += len(data)
+                early = began + 2 * AMPLE * total / MUCH - time.monotonic()
+                gevent.sleep(max(0.0, early))
+    assert (MUCH, []) == (total, record)
+
+
+@pytest.mark.parametrize("model", ["inline", "greenlet", "thread"])
+@pytest.mark.parametrize("is_secure", [False, True])
+def test_who_has_gone_while_a_write_waited_is_not_stuck(model, is_secure, mailbox):
+    """The handler may have other work to do. A forked one would hold its client's socket, too."""
+
+    class Write(BaseRequestHandler):
+        def handle(self):
+            with suppress(OSError):
+                while True:
+                    self.request.send(bytes(MUCH))
+            mailbox.put(self.request.meter.stuck_since)
+
+    server = new_server(Write, model)
+    if is_secure:
+        server.ssl_context = tls.server_context()
+    with served(server):
+        with tls.connect(server) if is_secure else connect(server) as client:
+            wait_until(lambda: any(each.stuck_since for each in server.connections))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        assert 0.0 == mailbox.get()
 
 
 @every_model

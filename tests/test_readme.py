@@ -59,6 +59,11 @@ def test_every_server_in_the_code_is_visited():
     assert README.count("```python") == len(CODE)
 
 
+def test_what_it_sets_together_goes_together():
+    """Under TLS no ``overload_reply`` is sent."""
+    assert [] == [code for code in CODE if "ssl_context" in code and "overload_reply" in code]
+
+
 def test_files_it_names_exist():
     named = re.findall(r"\bexamples/\w+\.py|\binterfaces/", README)
     assert [] == [name for name in named if not (ROOT / name).exists()]

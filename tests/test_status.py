@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, suppress
 
 import gevent
 import pytest
@@ -19,10 +20,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import greensock
 from greensock import events
-from greensock.interfaces import IConnectionClosed, IRequestFailed
+from greensock.interfaces import IConnectionClosed, IConnectionCut, IRequestFailed
 from greensock.metrics import expose
 from greensock.status import Status, parse_address, serve_status
-from greensock.status import view
+from greensock.status import handler, view
+from greensock.status.address import is_loopback
 from greensock.status.handler import StatusHandler
 from tests.commands import command, running
 from tests.helpers import (
@@ -132,7 +134,8 @@ def test_there_is_nothing_else(status):
         ("<script>", 400),
         ("GET <script> HTTP/9.9", 505),
         ("GET / HTTP/1.0\r\n<script>: x" + "\r\nx: x" * 200, 431),
-        ("GET /" + 70000 * "x" + "<script> HTTP/1.0", 414),
+        ("GET /" + 20000 * "x" + "<script> HTTP/1.0", 414),
+        ("GET / HTTP/1.0\r\n<script>: " + 20000 * "x", 431),
     ],
 )
 def test_what_a_peer_sends_is_not_repeated(status, line, code):
@@ -159,6 +162,32 @@ def test_a_name_that_somebody_made_to_lead_here_is_refused(status, host):
     for path in PAGES:
         assert 403 == get(status, path, ("Host", host))[0]
     assert 403 == get(status, "/", ("Host", "localhost"), ("Host", host))[0]
+
+
+def test_this_machine_may_be_written_as_ipv6_writes_ipv4(server):
+    try:
+        status = Status("[::ffff:127.0.0.1]:0", [server])
+    except OSError:
+        pytest.skip("IPv6 sockets have no IPv4 here")
+    with served(status):
+        place = "127.0.0.1", status.server_port
+        for host, code in ("[::ffff:127.0.0.1]:9", 200), ("evil.example", 403):
+            response, _ = request(place, "/healthz", headers=[("Host", host)])
+            assert code == response.status
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("::ffff:127.0.0.1", True),
+        ("::ffff:7f00:1", True),
+        ("::ffff:10.0.0.1", False),
+        ("::", False),
+        ("0.0.0.0", False),
+    ],
+)
+def test_an_address_is_of_this_machine_alone_or_not(host, expected):
+    assert expected == is_loopback(host)
 
 
 def test_what_sends_no_host_header_is_no_browser(status):
@@ -303,34 +332,115 @@ def test_without_the_package_metrics_say_what_to_install(status, monkeypatch):
     assert text.endswith("pip install greensock[metrics]\n")
 
 
-def test_an_error_is_told_and_logged(status, monkeypatch):
+@pytest.mark.parametrize("error", [ZeroDivisionError, ConnectionResetError, TimeoutError])
+def test_an_error_is_told_and_logged(status, monkeypatch, error):
     """As of an application's own collector, which may raise."""
-    monkeypatch.setattr(view, "stats", lambda *args: 1 / 0)
+
+    def fail(*args):
+        raise error
+
+    monkeypatch.setattr(view, "stats", fail)
     with recorded(IRequestFailed) as failures:
         code, text = get(status, "/stats.json")
         assert 500 == code
-        assert "ZeroDivision" not in text
+        assert error.__name__ not in text
         status.server_close()
-    assert [ZeroDivisionError] == [type(failure.error) for failure in failures]
+    assert [error] == [type(failure.error) for failure in failures]
 
 
-def test_who_says_nothing_is_let_go(server, monkeypatch):
-    """Without a line in the log."""
-    monkeypatch.setattr(StatusHandler, "timeout", 0.05)
-    with recorded(IRequestFailed) as failures, served(Status(0, [server])) as status:
-        with connect(status) as client:
-            assert b"" == rest(client)
-    assert [] == failures
+def drip(client):
+    """What comes of a byte now and then."""
+    client.settimeout(0.005)
+    ends = time.monotonic() + PATIENCE / 2
+    with suppress(ConnectionError):
+        while time.monotonic() < ends:
+            try:
+                return client.recv(100)
+            except TimeoutError:
+                client.sendall(b"x")
+        raise AssertionError("it may go on for ever")
+    return b""
+
+
+@pytest.mark.parametrize("wait", [rest, drip])
+def test_who_does_not_say_what_he_wants_is_let_go(server, monkeypatch, wait):
+    """In one time for all of it, and without a line in the log."""
+    monkeypatch.setattr(StatusHandler, "head_timeout", 0.05, raising=False)
+    with recorded(IRequestFailed, IConnectionCut) as complaints:
+        with served(Status(0, [server])) as status, connect(status) as client:
+            client.sendall(b"GET / HTTP/1.0\r\nHost: local")
+            assert b"" == wait(client)
+    assert [] == complaints
+
+
+@pytest.fixture
+def patient(monkeypatch, server):
+    """A status server that waits for ever, for whatever it waits."""
+    for name in "head_timeout", "timeout":
+        monkeypatch.setattr(StatusHandler, name, None, raising=False)
+    for name in "idle_timeout", "request_timeout":
+        monkeypatch.setattr(Status, name, None)
+    with served(Status(0, [server])) as status:
+        yield status
+
+
+def test_who_says_nothing_keeps_nobody_out(patient):
+    """The oldest connection makes room, wherever it is from, and without a line in the log."""
+    with ExitStack() as clients, recorded(IRequestFailed, IConnectionCut) as complaints:
+        silent = [clients.enter_context(connect(patient)) for _ in range(patient.max_connections)]
+        assert (200, "ok\n") == get(patient, "/healthz")
+        assert b"" == rest(silent[0])
+        silent[-1].sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert rest(silent[-1]).endswith(b"\r\nok\n")
+    assert [] == complaints
+
+
+def test_who_does_not_read_keeps_nobody_out(patient, monkeypatch):
+    monkeypatch.setattr(view, "connections", lambda servers: "x" * 30_000_000)
+    monkeypatch.setattr(patient, "enough", 1)
+    with connect(patient) as client, recorded(IRequestFailed, IConnectionCut) as complaints:
+        client.sendall(b"GET /connections.json HTTP/1.0\r\n\r\n")
+        assert b"HTTP" == client.recv(4)
+        assert (200, "ok\n") == get(patient, "/healthz")
+        assert patient.wait_for_connections("==", 0, PATIENCE)
+    assert [] == complaints
+
+
+def test_a_request_without_an_end_is_not_kept(patient):
+    """It is refused as soon as it is longer than any browser's is."""
+    with connect(patient) as client:
+        client.sendall(b"GET / HTTP/1.0\r\n" + handler.LONGEST_HEAD // 8 * b"x: yyy\r\n")
+        assert b" 431 " in rest(client)
+
+
+def test_a_request_may_be_long(status):
+    """As with the cookies of everything else that is served under this name."""
+    line = "Cookie", "x" * (handler.LONGEST_HEAD - 100)
+    assert (200, "ok\n") == get(status, "/healthz", line)
+
+
+@pytest.mark.parametrize("data", [b"", b"GET / HT", b"GET / HTTP/1.0\r\n"])
+def test_who_goes_away_in_mid_request_is_no_news(status, mailbox, data):
+    """By a reset, as scanners of ports do."""
+    with subscribed(IConnectionClosed, lambda event: mailbox.put(event.connection.reason)):
+        with recorded(IRequestFailed, IConnectionCut) as complaints:
+            with connect(status) as client:
+                client.sendall(data)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1" + 7 * b"\0")
+            assert "finished" == mailbox.get()
+    assert [] == complaints
 
 
 def test_its_limits_hold():
     """A status server that can be filled up is no status server."""
-    assert (64, 20.0, 30.0) == (
+    assert (64, 128, 20.0, 30.0) == (
+        Status.enough,
         Status.max_connections,
         Status.idle_timeout,
         Status.request_timeout,
     )
-    assert StatusHandler.timeout < Status.idle_timeout
+    assert StatusHandler.head_timeout < StatusHandler.timeout < Status.idle_timeout
+    assert Status.enough >= Status._gs_requests_per_turn  # nobody is ended before his first turn
 
 
 def test_it_is_served_beside_the_servers_of_a_thread():

@@ -146,6 +146,21 @@ def test_an_owner_that_does_not_exist_is_told_before_anything_is_there(kind, pat
     assert not path.exists()
 
 
+@pytest.mark.parametrize(
+    "owner", [2**32 - 1, 2**64, "4294967295", ":4294967295", "0:" + 20 * "9", 5000 * "9"]
+)
+def test_a_number_that_is_no_id_is_told_before_anything_is_there(path, owner):
+    """The first of them would leave the owner as it is."""
+    with pytest.raises(ValueError, match=f"^unix_owner is {owner!r}, and the highest id is 4294"):
+        new_server("stream", str(path), unix_owner=owner)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("owner", ["4294967294", 2**32 - 2, 5000 * "0" + "4294967294"])
+def test_the_highest_id_is_one(owner):
+    assert (2**32 - 2, SAME) == owner_ids(owner)
+
+
 def test_what_may_not_be_given_away_is_told_and_not_left_behind(kind, path, monkeypatch):
     def chown(path, user, group):
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))

@@ -26,6 +26,13 @@ def _add(group: Any, setting: str, metavar: str | None, text: str, **how: Any) -
     group.add_argument(flag(setting), metavar=metavar, default=SUPPRESS, help=text, **how)
 
 
+def _add_switch(group: Any, setting: str, on: str, off: str) -> None:
+    yes = flag(setting)
+    no = yes.replace("--", "--no-")
+    for name, action, text in (yes, "store_true", on), (no, "store_false", off):
+        group.add_argument(name, action=action, dest=setting, default=SUPPRESS, help=text)
+
+
 def _add_limits(parser: ArgumentParser) -> None:
     group = parser.add_argument_group(
         "limits",
@@ -109,6 +116,12 @@ def _add_tls(parser: ArgumentParser) -> None:
         ("--tls-client-ca", "the authorities of clients, who must then show a certificate"),
     ):
         group.add_argument(name, metavar="FILE", help=text)
+    _add_switch(
+        group,
+        "implicit_tls",
+        "begin every connection with the handshake, which is the default",
+        "leave it to the handler to begin it, by switch_to_tls(), as STARTTLS wants it",
+    )
 
 
 def _add_sockets(parser: ArgumentParser) -> None:
@@ -125,11 +138,12 @@ def _add_sockets(parser: ArgumentParser) -> None:
         "of Unix paths: USER, USER:GROUP, :GROUP, or USER: for the user's login group",
         type=owner,
     )
-    for name, action, text in (
-        ("--dual-stack", "store_true", "have [::] and other IPv6 places take IPv4 clients, too"),
-        ("--no-dual-stack", "store_false", "have them not (default: as the system is set)"),
-    ):
-        group.add_argument(name, action=action, dest="dual_stack", default=SUPPRESS, help=text)
+    _add_switch(
+        group,
+        "dual_stack",
+        "have [::] and other IPv6 places take IPv4 clients, too",
+        "have them not (default: as the system is set)",
+    )
 
 
 def settings_of(options: Namespace) -> dict[str, Any]:
@@ -139,14 +153,14 @@ def settings_of(options: Namespace) -> dict[str, Any]:
     for name in "tls_key", "tls_client_ca":
         if getattr(options, name) is not None and not has_tls:
             raise CommandError(f"{flag(name)} is of no use without --tls-cert")
-    if "handshake_timeout" in settings and not has_tls:
-        raise CommandError("--handshake-timeout is of no use without --tls-cert")
+    if "implicit_tls" in settings and not has_tls:
+        raise CommandError("--[no-]implicit-tls is of no use without --tls-cert")
     if "accept_burst" in settings and settings.get("accept_rate") is None:
         raise CommandError("--accept-burst is of no use without --accept-rate")
     if "overload_reply" in settings:
         if settings.get("overload") != "reject":
             raise CommandError("--overload-reply is sent with --overload reject, and only then")
-        if has_tls:
+        if has_tls and settings.get("implicit_tls", True):
             raise CommandError(
                 "--overload-reply is not sent under TLS, because nobody shakes hands with those "
                 "who are turned away: leave it out, or --tls-cert"

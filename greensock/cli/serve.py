@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -19,6 +18,7 @@ from .loading import load_handler
 from .locating import locate
 from .opening import open_server, place_of
 from .options import settings_of
+from .output import flush, say
 from .suiting import check_settings_suit
 from .telemetry import Telemetry
 
@@ -42,6 +42,7 @@ def prepare(options: Namespace) -> Callable[[], int]:
     try:
         for location in locations:
             servers.append(open_server(location, handler, options.model, settings))
+            servers[-1]._gs_deaf_to = (signal.SIGINT,)
         telemetry = Telemetry(options, servers)
     except BaseException:
         for server in servers:
@@ -53,9 +54,9 @@ def prepare(options: Namespace) -> Callable[[], int]:
         for location, place in zip(locations, places):
             if location.is_adopted:
                 place += f" ({location.endpoint})"
-            print(f"greensock: serving {options.handler} on {place}, model {options.model}")
+            say(f"greensock: serving {options.handler} on {place}, model {options.model}")
         telemetry.announce()
-        sys.stdout.flush()
+        flush()
         notify("READY=1", f"STATUS=serving {options.handler} on {', '.join(places)}")
 
     def serve() -> int:
@@ -93,6 +94,7 @@ def _serve(
     finally:
         notify("STOPPING=1", "STATUS=waiting for the handlers at work")
         gevent.joinall([gevent.spawn(_drain, server) for server in servers])
+    flush()
     status = int(any(task.exception is not None for task in tasks))
     if any(getattr(server, "_threads", ()) for server in servers):
         _exit_past_threads(status)
@@ -124,7 +126,6 @@ def _reload(servers: Sequence[TCPServer]) -> None:
 def _exit_past_threads(status: int) -> NoReturn:
     """Exit although threads run that did not notice that their connection was cut."""
     logging.shutdown()
-    sys.stdout.flush()
     os._exit(status)
 
 

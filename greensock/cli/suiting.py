@@ -10,6 +10,11 @@ from .options import flag
 
 _FOR_DATAGRAMS = {"accept_rate", "accept_burst", "drain_timeout"}
 _FOR_PATHS = {"unix_mode", "unix_owner"}
+_SHOWN = {
+    "ssl_context": "--tls-cert",
+    "implicit_tls": "--[no-]implicit-tls",
+    "dual_stack": "--[no-]dual-stack",
+}
 
 
 def check_settings_suit(
@@ -49,7 +54,7 @@ def _is_path(location: Location) -> bool:
 
 
 def _shown(name: str) -> str:
-    return {"ssl_context": "--tls-cert", "dual_stack": "--[no-]dual-stack"}.get(name, flag(name))
+    return _SHOWN.get(name, flag(name))
 
 
 def _reason(name: str) -> str:

@@ -12,9 +12,12 @@ from ..access import log_access
 from ..access import logger as access_logger
 from ..errors import CommandError
 from ..servers import TCPServer
+from .output import say
 
 if TYPE_CHECKING:
     from ..status import Status
+
+logger = logging.getLogger("greensock")
 
 
 def add_telemetry_options(parser: ArgumentParser) -> None:
@@ -46,7 +49,7 @@ class Telemetry:
     """
 
     def __init__(self, options: Namespace, servers: Sequence[TCPServer]) -> None:
-        self._status = _open_status(options.status, servers) if options.status else None
+        self._status = None if options.status is None else _open_status(options.status, servers)
         try:
             if options.access_log is not None:
                 _begin_access_log(options.access_log, options.access_log_format)
@@ -65,7 +68,7 @@ class Telemetry:
     def announce(self) -> None:
         """Say where the status is served."""
         if self._status is not None:
-            print(f"greensock: status at {self._status.url}")
+            say(f"greensock: status at {self._status.url}")
 
     def is_about_to_end(self) -> None:
         """Have those who ask whether all is ready hear that it is not."""
@@ -92,13 +95,26 @@ def _open_status(text: str, servers: Sequence[TCPServer]) -> "Status":
         ) from None
 
 
+class _Plain(logging.Handler):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say in a line that this one is lost, as on a full disk."""
+        logger.warning("cannot write to the access log: %s", sys.exc_info()[1])
+
+
+class _ToOutput(_Plain, logging.StreamHandler):
+    pass
+
+
+class _ToFile(_Plain, WatchedFileHandler):
+    pass
+
+
 def _begin_access_log(path: str, format: str) -> None:
+    if path == "-" and sys.stdout is None:
+        raise CommandError("--access-log - means standard output, which is closed: name a file")
     handler: logging.Handler
     try:
-        if path == "-":
-            handler = logging.StreamHandler(sys.stdout)
-        else:
-            handler = WatchedFileHandler(path, encoding="utf-8")
+        handler = _ToOutput(sys.stdout) if path == "-" else _ToFile(path, encoding="utf-8")
     except OSError as error:
         raise CommandError(
             f"cannot write the access log {path!r}: {error.strerror}; "

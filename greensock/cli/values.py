@@ -50,11 +50,11 @@ def _number(
         return None
     try:
         value = kind(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and is_right(value)):
-        raise ArgumentTypeError(f"{text!r} is {expected}")
-    return value
+        if math.isfinite(value) and is_right(value):
+            return value
+    except (ValueError, OverflowError):  # no number, or one to which there is no float
+        pass
+    raise ArgumentTypeError(f"{text!r} is {expected}")
 
 
 def escaped(text: str) -> bytes:

@@ -1,5 +1,6 @@
 """What all models have in common: hand a request to a worker, and know who is at work."""
 
+import os
 import socketserver
 from typing import Any
 
@@ -58,6 +59,8 @@ class ModelMixIn(Serving):
     def server_bind(self):
         """Bind the socket, unless a setting of the server is wrong: ValueError."""
         self._gs_check_settings()
+        if not getattr(self, "_gs_adopted", False):
+            self._gs_bound_in = os.getpid()
         super().server_bind()
 
     def server_activate(self):

@@ -32,6 +32,8 @@ class ForkingMixIn(OutsideMixIn):
     max_children = 40
     active_children: set[int] | None = None
 
+    # Signals that a terminal sends to children, too, and that are the parent's to obey.
+    _gs_deaf_to: tuple[int, ...] = ()
     _gs_sentries: Sentries | None = None
 
     def process_request(self, request, client_address):
@@ -40,9 +42,9 @@ class ForkingMixIn(OutsideMixIn):
         job.worker = child = Child()
         if self.active_children is None:
             self.active_children = set()
-        self._gs_join_crew(job)
         try:
-            child.fork(lambda: self._gs_live(job), lambda: self._gs_hear_drain(job))
+            self._gs_join_crew(job)
+            child.fork(lambda: self._gs_live(job), lambda: self._gs_obey(job))
         except BaseException:
             self._gs_note_failure(job)
             self._gs_leave_crew(job)
@@ -85,6 +87,8 @@ class ForkingMixIn(OutsideMixIn):
 
     def _gs_live(self, job):
         """All of a child's life, and the status it exits with."""
+        for number in self._gs_deaf_to:
+            signal.signal(number, _nothing)  # which, unlike SIG_IGN, a new program does not inherit
         close_all_in_child()
         for sibling in self._gs_crew or ():
             with suppress(OSError):  # another thread was about to forget it
@@ -116,8 +120,8 @@ class ForkingMixIn(OutsideMixIn):
         self.active_children.discard(job.worker.pid)
         if job.worker.reap():
             self._gs_note_failure(job)
-        if isinstance(job, SharedConnection) and job.is_in_handshake:  # when it was killed
-            self._gs_handshake_failed(job, ConnectionError("the process was ended"))
+        if isinstance(job, SharedConnection) and job.is_in_handshake:  # when it was cut
+            super()._gs_handshake_failed(job, ConnectionError("the connection was cut"))
         self._gs_leave_crew(job)
         loop = self._gs_loop
         if loop is not None:
@@ -150,7 +154,8 @@ class ForkingMixIn(OutsideMixIn):
     def _gs_finish_crew(self):
         loop = self._gs_loop
         if loop is not None and getcurrent() is not loop.greenlet and not in_hub():
-            loop.wait_for_end()  # until then its hub reaps, afterwards nobody would
+            # Until then its hub reaps, afterwards nobody would.
+            loop.wait_for_end(self._gs_drain_left())
         super()._gs_finish_crew()
 
     def _gs_await_crew(self, timeout):
@@ -174,8 +179,11 @@ class ForkingMixIn(OutsideMixIn):
     def _gs_signal(self, job):
         job.worker.signal(signal.SIGURG)
 
-    def _gs_hear_drain(self, job):
-        """In a child whose server drains. Called by its signal handler."""
+    def _gs_obey(self, job):
+        """In a child whose server drains, or has cut its connection; for its signal handler."""
+        if job.was_cut:
+            job.shut()
+            return
         self._gs_is_draining = True
         super()._gs_tell_handlers()
         if job.was_told:
@@ -185,7 +193,16 @@ class ForkingMixIn(OutsideMixIn):
         return True  # a child may switch to TLS, with a context of its own, and nobody knows here
 
     def _gs_cut(self, job):
-        job.worker.signal(signal.SIGTERM)
+        # A child that does not notice is killed soon. One with a datagram has nothing to shut.
+        job.worker.signal(signal.SIGURG if isinstance(job, SharedConnection) else signal.SIGTERM)
+
+    def _gs_handshake_failed(self, job, error):
+        """In a child. Of one that was cut its parent tells."""
+        return error if job.was_cut else super()._gs_handshake_failed(job, error)
 
     def _gs_kill(self, job):
         job.worker.signal(signal.SIGKILL)
+
+
+def _nothing(number, frame):
+    """Do nothing."""

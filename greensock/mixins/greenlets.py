@@ -63,8 +63,8 @@ class GreenletMixIn(ModelMixIn):
     def process_request(self, request, client_address):
         """Have a greenlet finish the request."""
         job = self._gs_new_job(request, client_address)
-        self._gs_join_crew(job)
         try:
+            self._gs_join_crew(job)
             self._gs_start(job)
         except BaseException:
             self._gs_note_failure(job)

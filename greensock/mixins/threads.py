@@ -31,8 +31,8 @@ class ThreadingMixIn(OutsideMixIn):
     def process_request(self, request, client_address):
         """Start a thread that finishes the request. RuntimeError if there can be none."""
         job = self._gs_new_job(request, client_address)
-        self._gs_join_crew(job)
         try:
+            self._gs_join_crew(job)
             start_thread(
                 lambda: self._gs_run(job),
                 shown_as=self.process_request_thread,

@@ -9,13 +9,14 @@ import os
 import select
 import socket
 import ssl
+import sys
 from math import ceil
 from operator import itemgetter
 from time import monotonic
 
 from . import deadlines, native
-from .meters import NOBODY, received, sent, waiting_to_send
-from .secure import say_goodbye
+from .meters import NOBODY, PIECE, received, sent, waiting_to_send
+from .secure import PiecesMixIn, say_goodbye
 
 # What poll(2) takes at most, in milliseconds.
 _LONGEST_POLL = 2**31 - 1
@@ -124,6 +125,46 @@ class BoundedSocket(native.Socket):
                 if done >= len(octets):
                     return None
 
+    def _sendfile_use_sendfile(self, file, offset=0, count=None):
+        """What ``sendfile`` tries first; here in pieces that are counted."""
+        self._check_sendfile_params(file, offset, count)
+        if self.gettimeout() == 0:
+            raise ValueError("non-blocking sockets are not supported")
+        total = 0
+        try:
+            source = file.fileno()
+            limit = os.fstat(source).st_size and (count or sys.maxsize)
+            done = 1
+            while done and total < limit:
+                done = self._send_part(source, offset + total, min(PIECE, limit - total))
+                total += done
+            return total
+        except TimeoutError:
+            raise
+        except (AttributeError, OSError) as error:
+            if total:
+                raise
+            # It is no regular file.
+            raise socket._GiveupOnSendfile(error)  # type: ignore[attr-defined]
+        finally:
+            if total and hasattr(file, "seek"):
+                file.seek(offset + total)
+
+    def _send_part(self, source, at, size):
+        if deadlines.remaining() is not None:
+            # os.sendfile waits in the system, past any deadline.
+            return self.send(os.pread(source, size, at))
+        end = _end_of(self.gettimeout())
+        with waiting_to_send(self.meter):
+            while True:
+                try:
+                    count = os.sendfile(self.fileno(), source, at, size)
+                    break
+                except BlockingIOError:
+                    _await(self, select.POLLOUT, end)
+        sent(self.meter, count)
+        return count
+
     def _write(self, send, end, flags, data):
         """Send some, waiting here and not in the system, which would not tell for how long."""
         count = self._write_patiently(send, end, flags, data)
@@ -134,17 +175,21 @@ class BoundedSocket(native.Socket):
         if self.gettimeout() == 0:
             return send(data, flags)
         deadlines.check()
+        # With a timeout of its own it would wait there all the same, before it sends.
+        is_to_wait = self.gettimeout() is not None
         while True:
+            if is_to_wait:
+                with waiting_to_send(self.meter):
+                    _await(self, select.POLLOUT, end)
             try:
                 return send(data, flags | socket.MSG_DONTWAIT)
             except BlockingIOError:
                 if flags & socket.MSG_DONTWAIT:
                     raise
-            with waiting_to_send(self.meter):
-                _await(self, select.POLLOUT, end)
+            is_to_wait = True
 
 
-class BoundedSSLSocket(native.SSLSocket):
+class BoundedSSLSocket(PiecesMixIn, native.SSLSocket):
     """The same for TLS, and safe for one thread that reads and another one that writes.
 
     OpenSSL works on the descriptor in non-blocking mode, under a lock because its connection is
@@ -153,7 +198,6 @@ class BoundedSSLSocket(native.SSLSocket):
     """
 
     _own_timeout = None
-    meter = NOBODY
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls, *args, **kwargs)
@@ -200,6 +244,8 @@ class BoundedSSLSocket(native.SSLSocket):
         tls = self._sslobj
         if tls is None:
             return super().write(data)
+        if self._taken or memoryview(data).nbytes > PIECE:
+            return self._patiently(self._write_pieces, tls.write, data)
         count = self._patiently(tls.write, data)
         sent(self.meter, count)
         return count

@@ -2,6 +2,7 @@
 
 import mmap
 import time
+from math import inf
 from time import monotonic
 
 from zope.interface import implementer
@@ -12,7 +13,11 @@ from .crew import Job
 
 @implementer(IConnection)
 class Connection(Job):
-    """A Job that is a connection; it is the Meter of its socket, too."""
+    """A Job that is a connection; it is the Meter of its socket, too.
+
+    ``working_since``: when its handler began on what it is at work on, in monotonic seconds; inf
+    while there is nothing.
+    """
 
     __slots__ = (
         "model",
@@ -80,6 +85,11 @@ class Connection(Job):
         return not self.received and not self.sent
 
     @property
+    def is_waiting(self):
+        """Whether its handler, a parked one, waits for the next message."""
+        return self.is_at_rest or self.working_since == inf
+
+    @property
     def is_answered(self):
         """Whether the last bytes that went over it were sent."""
         return self.heard == self.received
@@ -131,7 +141,7 @@ class SharedConnection(Connection):
 
     def __init__(self, request, client_address, model):
         # Numbers up to 2**53 are exact.
-        self._page = memoryview(mmap.mmap(-1, 64)).cast("d")
+        self._page = memoryview(mmap.mmap(-1, 72)).cast("d")
         super().__init__(request, client_address, model)
 
     received = _shared(0, int)
@@ -141,6 +151,7 @@ class SharedConnection(Connection):
     handshake_since = _shared(4, float)
     was_told = _shared(5, bool)
     working_since = _shared(6, float)
+    was_cut = _shared(8, bool)
 
     @property
     def reason(self):

@@ -24,6 +24,10 @@ class Meter:
 NOBODY = Meter()
 """The meter of sockets that nobody looks at."""
 
+# Bytes that are written at most before they are counted, where the system or TLS would wait until
+# all are taken: a peer is to be seen to read. A call for less would cost more than it moves.
+PIECE = 1 << 16
+
 
 def received(meter, count):
     """Note that ``count`` bytes came in."""
@@ -40,11 +44,12 @@ def sent(meter, count):
 
 @contextmanager
 def waiting_to_send(meter):
-    """To be entered while a write waits for the peer; ``sent`` ends it, and so does an error."""
-    if not meter.stuck_since:
-        meter.stuck_since = monotonic()
+    """To be entered while a write waits for the peer, and only then."""
+    if meter.stuck_since:
+        yield  # another one waits already, for longer
+        return
+    meter.stuck_since = monotonic()
     try:
         yield
-    except BaseException:
+    finally:
         meter.stuck_since = 0.0
-        raise

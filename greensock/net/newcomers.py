@@ -19,6 +19,10 @@ _LOAD_BYTE, _AND, _JUMP_IF_EQUAL, _RETURN = 0x30, 0x54, 0x15, 0x06
 _FLAGS, _SYN, _ACK = 13, 0x02, 0x10
 
 
+# Where linux/tcp.h has tcpi_unacked in its struct tcp_info. Of a listener it is the queue's length.
+_UNACKED = 24
+
+
 def _instruction(code, operand, if_true=0, if_false=0):
     return struct.pack("=HBBI", code, if_true, if_false, operand)
 
@@ -33,6 +37,15 @@ _DROP_OPENING = (
     + _DROP
     + _KEEP
 )
+
+
+def count_waiting(sock):
+    """How many have connected and wait to be accepted; None if the system does not tell."""
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED + 4)
+        return struct.unpack_from("=I", info, _UNACKED)[0]
+    except (OSError, AttributeError, struct.error):
+        return None
 
 
 def keep_newcomers_out(sock):

@@ -5,7 +5,7 @@ from socket import SHUT_RD
 
 import gevent.ssl
 
-from .meters import NOBODY, received, sent, waiting_to_send
+from .meters import NOBODY, PIECE, received, sent, waiting_to_send
 
 
 def say_goodbye(tls):
@@ -19,10 +19,29 @@ def say_goodbye(tls):
         pass  # it was sent, and the answer is not there yet; or nobody can be told any more
 
 
-class CooperativeSSLSocket(gevent.ssl.SSLSocket):
-    """A ``gevent.ssl.SSLSocket``. ``meter``: the Meter that counts what goes through it."""
+class PiecesMixIn:
+    """Writes in pieces. ``meter``: the Meter that counts what goes through."""
 
     meter = NOBODY
+
+    # How much was taken of a write that was broken off. As OpenSSL does, which takes all or raises,
+    # the next write is thought to be the same again.
+    _taken = 0
+
+    def _write_pieces(self, write, data, *args, **kwargs):
+        """Have ``write`` take ``data`` and count it as it goes; the number of bytes taken."""
+        with memoryview(data) as view, view.cast("B") as octets:
+            while True:
+                count = write(octets[self._taken:self._taken + PIECE], *args, **kwargs)
+                sent(self.meter, count)
+                self._taken += count
+                if count < PIECE or self._taken == len(octets):
+                    taken, self._taken = self._taken, 0
+                    return taken
+
+
+class CooperativeSSLSocket(PiecesMixIn, gevent.ssl.SSLSocket):
+    """A ``gevent.ssl.SSLSocket``, counted."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -43,12 +62,12 @@ class CooperativeSSLSocket(gevent.ssl.SSLSocket):
 
     def write(self, data):
         """Encrypt and send; the number of bytes of ``data`` taken."""
-        count = super().write(data)
-        sent(self.meter, count)
-        return count
+        return self._write_pieces(super().write, data)
 
     def send(self, data, *args, **kwargs):
         """Encrypt and send some of ``data``; see ``socket.send``."""
+        if self._sslobj is not None and (self._taken or memoryview(data).nbytes > PIECE):
+            return self._write_pieces(super().send, data, *args, **kwargs)
         count = super().send(data, *args, **kwargs)
         sent(self.meter, count)
         return count

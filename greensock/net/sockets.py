@@ -12,7 +12,7 @@ from gevent.socket import cancel_wait_ex, getdefaulttimeout, socket
 
 from .channel import Channel
 from .files import buffered_reader
-from .meters import received, sent
+from .meters import received, sent, waiting_to_send
 
 
 class CooperativeSocket(socket):
@@ -147,7 +147,8 @@ class CooperativeSocket(socket):
         if watcher is self._channel.watcher:
             self._channel.wait(timeout_exc)
         else:
-            super()._wait(watcher, timeout_exc)
+            with waiting_to_send(self._channel.meter):
+                super()._wait(watcher, timeout_exc)
 
     def _drop_events_and_close(self, closefd=True):
         channel = self._channel

@@ -59,6 +59,10 @@ class Warden:
         self._has_cut = True
         self.wake()
 
+    def goes_on(self, hub):
+        """Whether it is at work on ``hub``, and will be."""
+        return self._hub is hub and bool(hub.loop) and not self._is_closed
+
     def close(self):
         """Do no more than what is left to do for those who are there."""
         self._is_closed = True
@@ -134,14 +138,14 @@ class _Woken(BaseException):
 def _overdue(connection, limits, now):
     """Which limit a connection has passed; None if it may stay."""
     handshake_since = connection.handshake_since
-    if handshake_since:
+    if handshake_since and limits.handshake_timeout is not None:
         late = _passed(now - handshake_since, limits.handshake_timeout)
         return "handshake_timeout" if late else None
     working = now - connection.working_since
     stuck_since = connection.stuck_since
     if stuck_since and _passed(now - stuck_since, limits.send_timeout):
         return "send_timeout"
-    if not connection.is_at_rest and _passed(working, limits.request_timeout):
+    if not connection.is_waiting and _passed(working, limits.request_timeout):
         return "request_timeout"
     if limits.idle_timeout is not None and _passed(_quiet(connection, now), limits.idle_timeout):
         return "idle_timeout"
@@ -167,5 +171,4 @@ def _is_over(connection, now):
     if connection.is_fresh:
         return now - connection.accepted_at > FRESH
     # An answer may come in pieces.
-    calm = connection.is_at_rest or _quiet(connection, now) >= CALM
-    return connection.is_answered and calm
+    return connection.is_waiting or connection.is_answered and _quiet(connection, now) >= CALM

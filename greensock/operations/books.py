@@ -29,7 +29,7 @@ _COMPARISONS: dict[str, Callable[[int, int], bool]] = {
     ">=": operator.ge,
 }
 
-_founding = native.make_rlock()
+founding = native.make_rlock()
 
 
 class _Connections:
@@ -103,14 +103,14 @@ class Books(_Served):
             events.emit(events.ConnectionClosed, self, job)
 
     def _gs_founded_crew(self):
-        with _founding:
+        with founding:
             if self._gs_crew is None:
                 self._gs_crew = Crew()
             return self._gs_crew
 
     def _gs_founded_peers(self):
         if self._gs_peers is None:
-            with _founding:
+            with founding:
                 if self._gs_peers is None:
                     self._gs_peers = Peers()
         return self._gs_peers

@@ -1,13 +1,16 @@
 """The end that drops nobody."""
 
+import os
 from time import monotonic
 from typing import Any
-from weakref import WeakSet
+from weakref import ref
 
 from .. import events
+from ..net.newcomers import keep_newcomers_out
 from ..net.wardens import GRACE, WATCHFUL
 from ..settings import check_setting
 from .admission import Admission
+from .books import founding
 from .oversight import Oversight
 
 
@@ -16,11 +19,12 @@ class Draining(Admission, Oversight):
 
     drain_timeout: float | None = 30.0
 
+    _gs_bound_in: int | None = None
     _gs_was_drained = False
     _gs_late: list[Any] | None = None
     _gs_drain_began = 0.0
     _gs_drain_ends: float | None = None
-    _gs_hearing: WeakSet | None = None
+    _gs_hearing: dict[int, ref] | None = None
 
     def drain(self, timeout: Any = ...) -> list[Any]:
         """End in order; see IDraining."""
@@ -47,8 +51,11 @@ class Draining(Admission, Oversight):
         return self._gs_end_of_drain()
 
     def _gs_keep_newcomers_out(self) -> bool:
-        """Let nobody new into the queue, where that can be done; whether some may be on the way."""
-        return False
+        """Let nobody new into the queue; False if that cannot be done.
+
+        It must not be done to a listener that others have, too.
+        """
+        return self._gs_bound_in == os.getpid() and keep_newcomers_out(self.socket)
 
     def _gs_end_of_drain(self):
         cut = self._gs_wait_or_cut(self._gs_drain_left())
@@ -101,15 +108,25 @@ class Draining(Admission, Oversight):
 
     def _gs_hear(self, handler):
         """Note a handler that wants to be told when the server begins to drain."""
-        if self._gs_hearing is None:
-            self._gs_hearing = WeakSet()
-        self._gs_hearing.add(handler)
+        hearing = self._gs_hearing
+        if hearing is None:
+            with founding:
+                if self._gs_hearing is None:
+                    self._gs_hearing = {}
+                hearing = self._gs_hearing
+        key = id(handler)
+        hearing[key] = ref(handler, lambda _: hearing.pop(key, None))
         if self._gs_is_draining:
             self._gs_tell_handlers()
 
     def _gs_tell_handlers(self):
-        hearing, self._gs_hearing = self._gs_hearing, None
-        for handler in list(hearing or ()):
+        # Every step is one that no other thread, nor a signal handler, can come into.
+        hearing = self._gs_hearing or {}
+        for key in tuple(hearing):
+            found = hearing.pop(key, None)  # whoever gets it tells it, once
+            handler = None if found is None else found()
+            if handler is None:
+                continue
             try:
                 handler.draining()
             except Exception as error:

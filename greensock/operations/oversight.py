@@ -48,6 +48,8 @@ class Oversight(Certificates):
         return True
 
     def _gs_post_warden(self, hub: Any) -> None:
+        if self._gs_warden is not None and self._gs_warden.goes_on(hub):
+            return  # since the request before
         self._gs_warden = Warden(
             hub,
             self._gs_limits,

@@ -29,9 +29,11 @@ def parse_address(text: str | int) -> tuple[str, int]:
 def is_loopback(host: str) -> bool:
     """Whether ``host`` is an IP address that only this machine can reach."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    # Not every Python sees the IPv4 address in ::ffff:127.0.0.1.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def is_local_name(header: str) -> bool:

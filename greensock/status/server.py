@@ -39,11 +39,14 @@ class Status(GreenletMixIn, _Site):
 
     ``is_ready``: set it to False to have ``/readyz`` answer 503 although all servers take
     connections, as for a while before they end.
+
+    Whoever comes is served, and of more than ``enough`` connections the oldest is ended.
     """
 
     is_observer = True
     is_ready = True
-    max_connections = 64
+    enough = 64
+    max_connections = 128  # half of them may be those that were ended, and have not noticed yet
     idle_timeout = 20.0
     request_timeout = 30.0
     drain_timeout = 1.0
@@ -73,6 +76,16 @@ class Status(GreenletMixIn, _Site):
         """Why it is not ready, a line each; empty if it is."""
         own = [] if self.is_ready else ["about to end, or not ready yet"]
         return own + view.obstacles(self.servers, self.tally)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve it, in the place of the oldest connection if there are enough."""
+        super().process_request(request, client_address)
+        # If newcomers had to wait or were turned away, as many clients that say nothing would keep
+        # out the probe that asks whether this process is well, and have it killed. A limit for each
+        # peer would not help: they may come from where the probe does. Whoever has a question is
+        # answered long before so many others have come.
+        for connection in self.connections[: -self.enough]:
+            connection.shut()
 
     def server_close(self) -> None:
         """Answer nobody any more, and count no more."""

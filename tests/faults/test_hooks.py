@@ -2,6 +2,7 @@
 
 from socket import SHUT_WR
 
+import gevent
 import pytest
 
 from greensock.interfaces import (
@@ -50,6 +51,21 @@ def test_get_request_that_raises_over_and_over_is_given_pauses(model):
     names = [type(event).__name__ for event in record]
     assert ["AcceptPaused", "AcceptResumed"] == [name for name in names if name != "AcceptFailed"]
     assert TOLERATED_IN_A_ROW + 3 == names.count("AcceptFailed")
+
+
+@every_model
+@pytest.mark.parametrize("where", ["get_request", "verify_request", "process_request"])
+def test_a_timeout_that_a_hook_lets_out_does_not_end_the_server(model, where):
+    """It is no Exception."""
+    error = gevent.Timeout(1)
+    server = new_server(model, where=where)
+    with recorded(*KINDS) as record, going_on(server):
+        server.faults.append(error)
+        if where == "get_request":
+            assert b"HELLO\n" == ask(server)
+        else:
+            assert is_hung_up_on(server)
+    assert [error] == [event.error for event in record]
 
 
 @every_model

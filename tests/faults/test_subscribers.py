@@ -4,6 +4,7 @@ import logging
 import threading
 from contextlib import suppress
 
+import gevent
 import pytest
 
 from greensock import events
@@ -109,17 +110,25 @@ OTHERS = {
 ELSEWHERE = events.RequestFailed, events.HandshakeFailed
 
 
+class Timeout(gevent.Timeout):
+    """One that nobody has waited for."""
+
+    def __init__(self, reason):
+        super().__init__(1)
+
+
 class Raising:
     """A subscriber that raises; ``told``: the events it got."""
 
-    def __init__(self, kind):
+    def __init__(self, kind, error=Injected):
         self.kind = kind
+        self.error = error
         self.told = []
 
     def __call__(self, event):
         if isinstance(event, self.kind):
             self.told.append(event)
-            raise Injected(self.kind.__name__)
+            raise self.error(self.kind.__name__)
 
 
 def complaints(caplog, kind):
@@ -140,12 +149,13 @@ def test_every_kind_of_event_is_tried():
 
 
 @every_model
+@pytest.mark.parametrize("error", [Injected, Timeout, SystemExit], ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("kind", CAUSES, ids=lambda kind: kind.__name__)
-def test_a_subscriber_that_raises_hurts_nobody(kind, model, caplog):
+def test_a_subscriber_that_raises_hurts_nobody(kind, error, model, caplog):
     """It is told of each event, and every time it raises that is logged."""
     if model == "inline" and kind is events.ConnectionCut:
         pytest.skip("nobody else is at work to cut it")
-    raising = Raising(kind)
+    raising = Raising(kind, error)
     server = new_server(model, where="get_request")
     with subscribed(IServerEvent, raising), going_on(server):
         CAUSES[kind](server)

@@ -1,0 +1,113 @@
+"""Which limit holds at which moment, and how a connection ends that has passed it."""
+
+import socket
+import time
+
+import gevent
+import pytest
+
+import greensock
+from greensock import BaseRequestHandler, StreamRequestHandler
+from greensock.interfaces import IConnectionClosed, IConnectionCut
+from tests import tls
+from tests.helpers import (
+    LOCAL,
+    connect,
+    every_model,
+    forks_beside_threads,
+    recorded,
+    rest,
+    served,
+    wait_until,
+)
+
+pytestmark = forks_beside_threads
+
+# Seconds, for those who shall be cut, and for those who shall not, on however slow a machine.
+LIMIT = 0.15
+AMPLE = 0.5
+
+
+def new_server(handler, model, **attributes):
+    return type("Server", (greensock.server_class(model, "tcp"),), attributes)(LOCAL, handler)
+
+
+def closings(record):
+    """Why connections have ended."""
+    return [event.connection.reason for event in record]
+
+
+class EchoLines(StreamRequestHandler):
+    """Answers each line with itself."""
+
+    def handle(self):
+        for line in self.rfile:
+            self.wfile.write(line)
+
+
+@every_model
+def test_a_handshake_without_a_limit_of_its_own_has_the_others(model):
+    limits = {"handshake_timeout": None, "idle_timeout": LIMIT}
+    server = new_server(EchoLines, model, ssl_context=tls.server_context(), **limits)
+    with recorded(IConnectionClosed) as record, served(server), connect(server) as client:
+        assert b"" == rest(client)
+        wait_until(lambda: record)
+    assert ["idle_timeout"] == closings(record)
+
+
+@pytest.mark.parametrize("model", ["inline", "greenlet", "thread"])
+def test_handle_request_keeps_to_the_limits(model):
+    server = new_server(EchoLines, model, idle_timeout=LIMIT, timeout=0.05)
+    with recorded(IConnectionClosed) as record, server, connect(server) as client:
+
+        def has_ended():
+            server.handle_request()
+            return record
+
+        wait_until(has_ended)
+        assert b"" == rest(client)
+    assert ["idle_timeout"] == closings(record)
+
+
+class Parked(StreamRequestHandler):
+    """Answers one line at a time."""
+
+    parked = True
+
+    def handle(self):
+        self.wfile.write(self.rfile.readline())
+
+
+@every_model
+def test_a_parked_handler_has_its_time_for_each_message(model):
+    server = new_server(Parked, model, request_timeout=AMPLE)
+    with recorded(IConnectionCut) as record, served(server), connect(server) as client:
+        ends = time.monotonic() + 2 * AMPLE
+        while time.monotonic() < ends:
+            client.sendall(b"line\n")
+            assert b"line\n" == client.recv(100)
+            gevent.sleep(AMPLE / 10)
+        client.shutdown(socket.SHUT_WR)
+        assert b"" == rest(client)
+    assert [] == record
+
+
+class Farewell(BaseRequestHandler):
+    """Tells when it has been woken, and when it was finished."""
+
+    def handle(self):
+        try:
+            self.request.recv(100)
+        finally:
+            self.server.mailbox.put("woken")
+
+    def finish(self):
+        self.server.mailbox.put("finished")
+
+
+@every_model
+def test_whoever_is_cut_ends_in_order(model, mailbox):
+    with served(new_server(Farewell, model, idle_timeout=LIMIT, mailbox=mailbox)) as server:
+        with connect(server) as client:
+            assert b"" == rest(client)
+    assert ["woken", "finished"] == mailbox.take(2)
