@@ -486,13 +486,15 @@ def test_closing_does_not_wait_for_a_hook_for_longer_than_it_may():
             leave.wait(30)
             return True
 
-    server = Server(LOCAL, Shout)
-    with serving(server, "greenlet") as call, connect(server):
+    server = Server(LOCAL, Pid)
+    with serving(server, "greenlet") as call, connect(server) as client:
         entered.wait(30)
         server.server_close()
         assert not leave.is_set()
         leave.set()
+        assert rest(client)
         call.end()
+    server.collect_children(blocking=True)
 
 
 def test_without_block_on_close_children_are_left_alone():
