@@ -91,8 +91,8 @@ class TCPServer(BaseServer, socketserver.TCPServer):
 
     def server_bind(self) -> None:
         """Bind the socket as IBinding's attributes say, and set ``server_address``."""
+        self._gs_bound_in = None if self._gs_adopted else os.getpid()
         if not self._gs_adopted:
-            self._gs_bound_in = os.getpid()
             self._gs_set_options()
             if self.address_family == getattr(socket, "AF_UNIX", None):
                 self._gs_unix_path = UnixPath.bind(

@@ -211,8 +211,17 @@ def test_those_still_at_work_are_cut_and_returned(model):
     assert ("closed", "drain_timeout") == (cut.state, cut.reason)
 
 
-def test_a_signal_handler_may_ask_for_it():
-    """It cannot wait; whoever closes the server does."""
+def tell_from_a_thread():
+    Call("thread", os.kill, os.getpid(), signal.SIGUSR1).end()
+
+
+def tell_itself():
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
+@pytest.mark.parametrize("tell", [tell_from_a_thread, tell_itself])
+def test_a_signal_handler_may_ask_for_it(tell):
+    """It cannot wait, whichever greenlet it has interrupted; whoever closes the server does."""
     server = new_server(Lines, "greenlet")
     previous = signal.signal(signal.SIGUSR1, lambda *args: server.drain())
     try:
@@ -220,9 +229,8 @@ def test_a_signal_handler_may_ask_for_it():
             with serving(server, "greenlet") as call, connect(server) as client:
                 client.sendall(b"half a ")
                 wait_until(lambda: server.connections and server.connections[0].received)
-                kill = Call("thread", os.kill, os.getpid(), signal.SIGUSR1)
+                tell()
                 call.end()
-                kill.end()
                 assert refused(server.server_address)
                 closing = Call("greenlet", server.server_close)
                 client.sendall(b"line\n")

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from functools import partial
 from time import monotonic
 
 import gevent
@@ -11,6 +12,7 @@ import pytest
 import greensock
 from greensock.net import native
 from greensock.net.hubs import discard_hub
+from greensock.net.signals import in_signal_handler
 from greensock.net.waking import Condition
 from tests.commands import python
 
@@ -158,3 +160,45 @@ def test_a_forked_child_leaves_the_signals_of_its_parent_to_it(tmp_path, owner, 
     """It does not take what was written for its parent's hub, nor does it write there."""
     expected = 0, answer + "\n", ""
     assert expected == python("-c", FORKS, owner, cwd=tmp_path, measured=True)
+
+
+class Asks:
+    """Handlers of several shapes; each notes what it was told."""
+
+    def __init__(self):
+        self.told = []
+
+    def method(self, number, frame):
+        self.told.append(in_signal_handler())
+
+    def deeper(self, number, frame):
+        self.method(number, frame)
+
+    __call__ = method
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda asks: asks.method,
+        lambda asks: asks.deeper,
+        lambda asks: asks,
+        lambda asks: lambda *args: asks.method(*args),
+        lambda asks: partial(Asks.method, asks),
+    ],
+    ids=["method", "deeper", "object", "lambda", "partial"],
+)
+def test_a_signal_handler_is_known_as_one_in_whatever_greenlet_it_runs(on_signal, shape):
+    asks = Asks()
+    on_signal(shape(asks))
+    gevent.spawn(os.kill, os.getpid(), signal.SIGUSR1).join()
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert [True, True] == asks.told
+    assert not in_signal_handler()
+
+
+def test_a_signal_handler_that_is_no_function_of_python_is_none(on_signal):
+    on_signal(signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGUSR1)
+    assert not in_signal_handler()

@@ -59,8 +59,7 @@ class ModelMixIn(Serving):
     def server_bind(self):
         """Bind the socket, unless a setting of the server is wrong: ValueError."""
         self._gs_check_settings()
-        if not getattr(self, "_gs_adopted", False):
-            self._gs_bound_in = os.getpid()
+        self._gs_bound_in = os.getpid()
         super().server_bind()
 
     def server_activate(self):

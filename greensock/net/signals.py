@@ -6,8 +6,12 @@ for somebody's next request. So Python is asked to write a byte for each signal 
 thread's hub sees it.
 """
 
+import _signal  # type: ignore[import-not-found]  # its enums cost more than the calls
 import os
+import sys
+from functools import partial
 from signal import SIG_BLOCK
+from types import FrameType
 from typing import Any
 
 from gevent.monkey import get_original
@@ -62,6 +66,30 @@ def hear_signals(hub: Any) -> None:
         _set_wakeup_fd(former)
     if old is not None:
         old.close()  # the main thread's hub was destroyed, and it has a new one
+
+
+def in_signal_handler() -> bool:
+    """Whether the caller was called, at whatever depth, by a signal handler written in Python.
+
+    Whoever was interrupted goes on only when that returns.
+    """
+    handlers = [_signal.getsignal(number) for number in range(1, _signal.NSIG)]
+    codes = {code for handler in handlers if (code := _code_of(handler)) is not None}
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code in codes:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _code_of(handler):
+    while isinstance(handler, partial):
+        handler = handler.func
+    function = getattr(handler, "__func__", handler)
+    if callable(function) and not hasattr(function, "__code__"):
+        function = type(function).__call__  # an object of a class of its own
+    return getattr(function, "__code__", None)
 
 
 def _hear_nothing():

@@ -27,14 +27,14 @@ def sleep_natively(seconds):
     ends = monotonic() + seconds
     while in_main_thread() and seconds > LOOK_FOR_SIGNALS:
         native.sleep(LOOK_FOR_SIGNALS)
-        look_for_signals()
+        _look_for_signals()
         seconds = max(0.0, ends - monotonic())
     native.sleep(seconds)
     if in_main_thread():
-        look_for_signals()
+        _look_for_signals()
 
 
-def look_for_signals():
+def _look_for_signals():
     """Have the handlers called of signals that came.
 
     Python does so of itself, but not in a process that 3.13 has forked off its main thread.
@@ -63,7 +63,7 @@ class _NativeSleep:
         while (left := ends - monotonic()) > 0:
             if self._lock.acquire(timeout=min(left, LOOK_FOR_SIGNALS)):
                 break
-            look_for_signals()
+            _look_for_signals()
 
     def close(self):
         pass

@@ -14,6 +14,7 @@ from ..net.admission import Peers
 from ..net.connections import Connection
 from ..net.crew import Crew, Job
 from ..net.hubs import in_hub
+from ..net.signals import in_signal_handler
 
 if TYPE_CHECKING:
     _Served = socketserver.TCPServer  # what it comes before in a server's bases
@@ -133,4 +134,5 @@ class Books(_Served):
 
     def _gs_is_in_the_way(self, loop: Any) -> bool:
         """Whether the caller keeps the loop from going on as long as it waits."""
-        return in_hub() or getcurrent() is loop.greenlet or self._gs_is_at_work()
+        is_serving = getcurrent() is loop.greenlet
+        return in_hub() or is_serving or self._gs_is_at_work() or in_signal_handler()
