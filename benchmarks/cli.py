@@ -2,14 +2,13 @@
 
 import json
 import os
-import signal
 import sys
 import time
 from pathlib import Path
 
 from . import machine, plots, report
 from .building import built
-from .options import Parser, as_many_files_as_allowed, one_of, positive
+from .options import Parser, as_many_files_as_allowed, ended_in_order, one_of, positive
 from .peers import PEERS
 from .processes import cores
 from .progress import progress
@@ -67,14 +66,8 @@ def main(argv=None):
     if argv[:1] == ["soak"]:
         return soak.main(argv[1:])
     options = parse(argv)
-    # Ended in order, so that no server is left behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        with built() as tools:
-            told = carry_out(options, tools)
-    except KeyboardInterrupt:
-        print("benchmarks: interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
+    with ended_in_order(), built() as tools:
+        told = carry_out(options, tools)
     write(told, options.output)
     return int(bool(told["failures"]) or not told["results"])
 

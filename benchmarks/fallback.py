@@ -3,21 +3,19 @@
 Same command line, same output as the one in C: ``native/main.c`` describes it.
 """
 
-import ctypes
 import json
 import random
 import select
-import signal
 import socket
 import ssl
 import sys
 import time
 
+from .lifetime import end_with_parent
 from .reactions import KINDS
 
 OFFSETS = 1024
 FIRST = 20
-PR_SET_PDEATHSIG = 1
 
 
 class Load:
@@ -106,8 +104,7 @@ def hold(load):
 
 
 def main(mode, *args):
-    # Whoever started this may be killed, and then nobody ends it.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     load = Load(mode, *args)
     if mode == "hold":
         hold(load)

@@ -3,6 +3,9 @@
 import argparse
 import math
 import resource
+import signal
+import sys
+from contextlib import contextmanager
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,3 +40,14 @@ def as_many_files_as_allowed():
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard if hard != resource.RLIM_INFINITY else math.inf
+
+
+@contextmanager
+def ended_in_order():
+    """Unwind and exit at SIGTERM and at Ctrl-C, so that no server is left behind."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("benchmarks: interrupted", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)

@@ -1,15 +1,11 @@
-import ctypes
-import signal
 import sys
 
+from ..lifetime import end_with_parent
 from ..peers import PEERS
-
-PR_SET_PDEATHSIG = 1
 
 
 def main(name, service):
-    # Whoever started this may be killed, and then nobody ends it.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     family, *rest = PEERS[name].server
     if family == "gevent":
         from . import of_gevent as module

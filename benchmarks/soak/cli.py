@@ -2,11 +2,10 @@
 
 import json
 import os
-import signal
 import sys
 import time
 
-from ..options import Parser, as_many_files_as_allowed, positive
+from ..options import Parser, as_many_files_as_allowed, ended_in_order, positive
 from ..processes import Failed, cores, resident, running
 from ..progress import progress
 from . import verdict
@@ -42,13 +41,9 @@ def parse(argv):
 def main(argv):
     options = parse(argv)
     as_many_files_as_allowed()
-    # Ended in order, so that no server is left behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        return soak(options.seconds, options.growth)
-    except KeyboardInterrupt:
-        print("benchmarks: interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
+        with ended_in_order():
+            return soak(options.seconds, options.growth)
     except Failed as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1

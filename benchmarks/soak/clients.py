@@ -3,19 +3,17 @@
 It prints a line of JSON each second, and a last one once every client has gone.
 """
 
-import ctypes
 import json
 import random
-import signal
 import sys
 import time
 
 import gevent
 
+from ..lifetime import end_with_parent
 from .dealings import TurnedAway, Wrong, connect, secured
 from .kinds import KINDS
 
-PR_SET_PDEATHSIG = 1
 # Seconds a client waits before it comes again.
 REST = 0.03
 # Seconds the last ones get to end, which is more than any limit of the servers'.
@@ -80,8 +78,7 @@ def parties(plain, tls):
 
 
 def main(plain, tls, seconds):
-    # Whoever started this may be killed, and then nobody ends it.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     everybody = parties(int(plain), int(tls))
     ends = time.monotonic() + float(seconds)
     clients = [

@@ -3,12 +3,10 @@
 It prints both ports. For each line it reads it prints one, of JSON, that says how it fares.
 """
 
-import ctypes
 import gc
 import json
 import logging
 import os
-import signal
 import sys
 from collections import Counter
 
@@ -18,10 +16,9 @@ from gevent.socket import wait_read
 import greensock
 from greensock.interfaces import IConnectionCut, IConnectionRefused, IHandshakeFailed
 
+from ..lifetime import end_with_parent
 from ..servers import LOCAL, announce, tls_context
 from .dealings import pieces_of_answer
-
-PR_SET_PDEATHSIG = 1
 
 
 class Answer(greensock.StreamRequestHandler):
@@ -121,8 +118,7 @@ def serve(servers, told, books):
 
 
 def main():
-    # Whoever started this may be killed, and then nobody ends it.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     told = Told()
     logging.getLogger("greensock").addHandler(told)
     with Plain(LOCAL, Answer) as plain, Secure(LOCAL, Answer) as secure:
