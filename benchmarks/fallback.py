@@ -70,15 +70,14 @@ class Load:
                 self.peers[fd].react(events)
             for peer in self.lookers:
                 peer.look(now)
-        times = sorted(self.times)
         # An answer that has not come yet is late, too.
         late = [time.monotonic() - peer.asked for peer in self.peers.values() if peer.timed]
         told = {
             "requests": self.requests,
             "seconds": time.monotonic() - self.began,
             "load_cpu": time.process_time() - self.cpu,
-            "worst": max(times[-1:] + late, default=0.0),
-            "p99": times[(len(times) - 1) * 99 // 100] if times else 0.0,
+            "worst": max(self.times + late, default=0.0),
+            "p99": sorted(self.times)[(len(self.times) - 1) * 99 // 100] if self.times else 0.0,
             "lost": self.lost,
             "bytes": self.bytes,
         }

@@ -5,12 +5,7 @@
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
 
-struct visit {
-    int fd, got;
-    long offset;
-};
-
-static void begin(struct load *load, int epoll, struct visit *visit)
+static void begin(struct load *load, int epoll, struct exchange *visit)
 {
     /* Closed connections keep their port for a minute; one address would soon run out of them. */
     static unsigned turn;
@@ -29,11 +24,10 @@ static void begin(struct load *load, int epoll, struct visit *visit)
 }
 
 /* Whether the visit has ended. */
-static int proceed(struct load *load, int epoll, struct visit *visit, uint32_t events)
+static int proceed(struct load *load, int epoll, struct exchange *visit, uint32_t events)
 {
     if (events & EPOLLOUT) {
-        if (send(visit->fd, message(load, visit->offset), load->size, MSG_NOSIGNAL) != load->size)
-            die("send");
+        ask(load, visit);
         watch(epoll, EPOLL_CTL_MOD, visit->fd, EPOLLIN, visit);
         return 0;
     }
@@ -51,7 +45,7 @@ static int proceed(struct load *load, int epoll, struct visit *visit, uint32_t e
 
 int run_connect(struct load *load)
 {
-    struct visit *visits = calloc(load->connections, sizeof *visits);
+    struct exchange *visits = calloc(load->connections, sizeof *visits);
     struct epoll_event events[EVENTS];
     struct window window = {0};
     int epoll = epoll_create1(0);
@@ -64,7 +58,7 @@ int run_connect(struct load *load)
     while (goes_on(load, &window, since)) {
         int n = epoll_wait(epoll, events, EVENTS, 10);
         for (int i = 0; i < n; i++) {
-            struct visit *visit = events[i].data.ptr;
+            struct exchange *visit = events[i].data.ptr;
             if (!proceed(load, epoll, visit, events[i].events))
                 continue;
             errno = 0;

@@ -2,41 +2,29 @@
 #include "load.h"
 
 struct peer {
-    int fd, sent, got, waits;
-    long offset;
+    struct exchange exchange;
+    int sent, waits;
 };
 
 static void push(struct load *load, int epoll, struct peer *peer)
 {
-    char *data = message(load, peer->offset);
+    int fd = peer->exchange.fd;
+    char *data = message(load, peer->exchange.offset);
     while (peer->sent < load->size) {
-        ssize_t n = send(peer->fd, data + peer->sent, load->size - peer->sent, MSG_NOSIGNAL);
+        ssize_t n = send(fd, data + peer->sent, load->size - peer->sent, MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN)
             die("send");
         if (n < 0) {
             if (!peer->waits)
-                watch(epoll, EPOLL_CTL_MOD, peer->fd, EPOLLIN | EPOLLOUT, peer);
+                watch(epoll, EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLOUT, peer);
             peer->waits = 1;
             return;
         }
         peer->sent += n;
     }
     if (peer->waits)
-        watch(epoll, EPOLL_CTL_MOD, peer->fd, EPOLLIN, peer);
+        watch(epoll, EPOLL_CTL_MOD, fd, EPOLLIN, peer);
     peer->waits = 0;
-}
-
-/* Whether the answer is complete. */
-static int pull(struct load *load, struct peer *peer)
-{
-    ssize_t n = recv(peer->fd, load->buffer, SCRATCH, 0);
-    if (n < 0 && errno == EAGAIN)
-        return 0;
-    if (n <= 0)
-        die("the server closed a connection");
-    check(load, peer->offset, peer->got, load->buffer, n);
-    peer->got += n;
-    return peer->got == load->size;
 }
 
 int run_echo(struct load *load)
@@ -48,9 +36,9 @@ int run_echo(struct load *load)
     double since = now() + 1e9;
 
     for (int i = 0; i < load->connections; i++) {
-        peers[i].fd = connected(load, SOCK_STREAM);
-        peers[i].offset = i * 7;
-        watch(epoll, EPOLL_CTL_ADD, peers[i].fd, EPOLLIN, &peers[i]);
+        peers[i].exchange.fd = connected(load, SOCK_STREAM);
+        peers[i].exchange.offset = i * 7;
+        watch(epoll, EPOLL_CTL_ADD, peers[i].exchange.fd, EPOLLIN, &peers[i]);
     }
     for (int i = 0; i < load->connections; i++)
         push(load, epoll, &peers[i]);
@@ -60,11 +48,10 @@ int run_echo(struct load *load)
             struct peer *peer = events[i].data.ptr;
             if (events[i].events & EPOLLOUT)
                 push(load, epoll, peer);
-            if (!(events[i].events & ~EPOLLOUT) || !pull(load, peer))
+            if (!(events[i].events & ~EPOLLOUT) || !answered(load, &peer->exchange))
                 continue;
             window.requests++;
-            peer->offset++;
-            peer->sent = peer->got = 0;
+            peer->sent = 0;
             if (silent == 0) {
                 push(load, epoll, peer);
                 continue;

@@ -31,43 +31,29 @@ int run_fair(struct load *load)
 {
     struct epoll_event events[2];
     struct window window = {0};
-    int epoll = epoll_create1(0), got = 0;
-    int pinger = connected(load, SOCK_STREAM), sender = connected(load, SOCK_STREAM);
-    long offset = 0;
+    struct exchange pinger = {.fd = connected(load, SOCK_STREAM)};
+    int epoll = epoll_create1(0), sender = connected(load, SOCK_STREAM);
 
     for (int i = 0; i < PERIOD + SCRATCH; i++)
         stream[i] = load->pattern[(i % PERIOD) % (load->size + OFFSETS)];
-    watch(epoll, EPOLL_CTL_ADD, pinger, EPOLLIN, &pinger);
+    watch(epoll, EPOLL_CTL_ADD, pinger.fd, EPOLLIN, &pinger);
     watch(epoll, EPOLL_CTL_ADD, sender, EPOLLIN | EPOLLOUT, &sender);
-    double asked = now(), since = asked;
-    send(pinger, message(load, offset), load->size, MSG_NOSIGNAL);
+    double since = now();
+    ask(load, &pinger);
     while (goes_on(load, &window, since)) {
         int n = epoll_wait(epoll, events, 2, 10);
         for (int i = 0; i < n; i++) {
             if (events[i].data.ptr == &sender) {
                 saturate(sender, events[i].events, &window, load->buffer);
-                continue;
+            } else if (answered(load, &pinger)) {
+                gap(&window, now() - pinger.asked);
+                window.requests++;
+                ask(load, &pinger);
             }
-            ssize_t length = recv(pinger, load->buffer, SCRATCH, 0);
-            if (length <= 0)
-                die("the server closed a connection");
-            check(load, offset, got, load->buffer, length);
-            got += length;
-            if (got < load->size)
-                continue;
-            double time = now();
-            if (time - asked > window.worst)
-                window.worst = time - asked;
-            window.requests++;
-            offset++;
-            got = 0;
-            asked = now();
-            send(pinger, message(load, offset), load->size, MSG_NOSIGNAL);
         }
     }
     /* An answer that has not come yet is late, too. */
-    if (now() - asked > window.worst)
-        window.worst = now() - asked;
+    gap(&window, now() - pinger.asked);
     tell(&window);
     return 0;
 }

@@ -6,21 +6,14 @@
 
 #define FIRST 20
 
-static int visit(struct load *load, long offset)
+static int visit(struct load *load, long number)
 {
-    int fd = connected(load, SOCK_STREAM), got = 0;
-    fcntl(fd, F_SETFL, 0);
-    if (send(fd, message(load, offset), load->size, MSG_NOSIGNAL) != load->size)
-        die("send");
-    while (got < load->size) {
-        ssize_t n = recv(fd, load->buffer, SCRATCH, 0);
-        errno = n ? errno : 0;
-        if (n <= 0)
-            die("the server closed a connection");
-        check(load, offset, got, load->buffer, n);
-        got += n;
-    }
-    return fd;
+    struct exchange visitor = {.fd = connected(load, SOCK_STREAM), .offset = number};
+    fcntl(visitor.fd, F_SETFL, 0);
+    ask(load, &visitor);
+    while (!answered(load, &visitor))
+        ;
+    return visitor.fd;
 }
 
 int run_hold(struct load *load)

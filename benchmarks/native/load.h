@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,7 +24,7 @@
 #define SCRATCH (1 << 18)
 
 struct load {
-    int port, connections, size;
+    int connections, size;
     double warm, seconds;
     struct sockaddr_in server;
     /* No message equals the one before it, nor that of a neighbour: each begins elsewhere in here. */
@@ -34,8 +33,15 @@ struct load {
     char *scratch, *buffer;
 };
 
+/* A message and its echo, of which so much has come; then the next on the same connection. */
+struct exchange {
+    int fd, got;
+    long offset;
+    double asked;
+};
+
 struct window {
-    double began, ends, cpu;
+    double began, ends, seconds, cpu;
     int open;
     long requests, lost;
     double worst, p99, bytes;
@@ -46,12 +52,16 @@ int run_udp(struct load *), run_hold(struct load *), run_slow(struct load *);
 
 double now(void);
 void die(const char *what);
-int nonblocking(int fd);
 int connected(struct load *, int type);
 void watch(int epoll, int operation, int fd, uint32_t events, void *data);
 char *message(struct load *, long offset);
 void check(struct load *, long offset, int position, const char *data, int length);
-/* Whether to go on; opens the window when the warm-up is over. */
+void ask(struct load *, struct exchange *);
+/* Whether the answer is complete, with what has come; then the next message is due. */
+int answered(struct load *, struct exchange *);
+/* An answer has taken, or takes, so many seconds: it may be the worst. */
+void gap(struct window *, double seconds);
+/* Whether to go on; opens the window when the warm-up is over, and closes it. */
 int goes_on(struct load *, struct window *, double since);
 void tell(struct window *);
 

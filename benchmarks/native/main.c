@@ -28,12 +28,6 @@ void die(const char *what)
     exit(1);
 }
 
-int nonblocking(int fd)
-{
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    return fd;
-}
-
 int connected(struct load *load, int type)
 {
     int one = 1, fd = socket(AF_INET, type, 0);
@@ -41,7 +35,8 @@ int connected(struct load *load, int type)
         die("connect");
     if (type == SOCK_STREAM)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    return nonblocking(fd);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
 }
 
 void watch(int epoll, int operation, int fd, uint32_t events, void *data)
@@ -69,6 +64,37 @@ void check(struct load *load, long offset, int position, const char *data, int l
         die("the answer is no echo");
 }
 
+void ask(struct load *load, struct exchange *exchange)
+{
+    char *data = message(load, exchange->offset);
+    exchange->asked = now();
+    if (send(exchange->fd, data, load->size, MSG_NOSIGNAL) != load->size)
+        die("send");
+}
+
+int answered(struct load *load, struct exchange *exchange)
+{
+    ssize_t n = recv(exchange->fd, load->buffer, SCRATCH, 0);
+    if (n < 0 && errno == EAGAIN)
+        return 0;
+    errno = n ? errno : 0;
+    if (n <= 0)
+        die("the server closed a connection");
+    check(load, exchange->offset, exchange->got, load->buffer, n);
+    exchange->got += n;
+    if (exchange->got < load->size)
+        return 0;
+    exchange->got = 0;
+    exchange->offset++;
+    return 1;
+}
+
+void gap(struct window *window, double seconds)
+{
+    if (seconds > window->worst)
+        window->worst = seconds;
+}
+
 int goes_on(struct load *load, struct window *window, double since)
 {
     double time = now();
@@ -78,15 +104,19 @@ int goes_on(struct load *load, struct window *window, double since)
         *window = (struct window){.open = 1, .cpu = cpu(), .began = now()};
         window->ends = window->began + load->seconds;
     }
-    return !window->open || time < window->ends;
+    if (!window->open || time < window->ends)
+        return 1;
+    window->seconds = time - window->began;
+    window->cpu = cpu() - window->cpu;
+    return 0;
 }
 
 void tell(struct window *window)
 {
     printf("{\"requests\": %ld, \"seconds\": %.6f, \"load_cpu\": %.6f, \"worst\": %.6f, "
            "\"p99\": %.6f, \"lost\": %ld, \"bytes\": %.0f}\n",
-           window->requests, now() - window->began, cpu() - window->cpu, window->worst,
-           window->p99, window->lost, window->bytes);
+           window->requests, window->seconds, window->cpu, window->worst, window->p99,
+           window->lost, window->bytes);
 }
 
 int main(int argc, char **argv)
@@ -99,10 +129,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: load MODE PORT CONNECTIONS SIZE WARM SECONDS\n");
         return 2;
     }
-    struct load load = {.port = atoi(argv[2]), .connections = atoi(argv[3]),
-                        .size = atoi(argv[4]), .warm = atof(argv[5]), .seconds = atof(argv[6])};
+    struct load load = {.connections = atoi(argv[3]), .size = atoi(argv[4]),
+                        .warm = atof(argv[5]), .seconds = atof(argv[6])};
     load.server.sin_family = AF_INET;
-    load.server.sin_port = htons(load.port);
+    load.server.sin_port = htons(atoi(argv[2]));
     load.server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     load.pattern = malloc(load.size + OFFSETS);
     load.scratch = malloc(load.size);

@@ -11,56 +11,40 @@ static int ascending(const void *one, const void *other)
     return (a > b) - (a < b);
 }
 
-static double percentile(double *times, long count, double percent)
-{
-    if (!count)
-        return 0;
-    qsort(times, count, sizeof *times, ascending);
-    return times[(long)((count - 1) * percent / 100)];
-}
-
 int run_slow(struct load *load)
 {
     struct epoll_event event;
     struct window window = {0};
-    int epoll = epoll_create1(0), got = 0, slow = load->connections - 1;
-    int pinger = connected(load, SOCK_STREAM), *fds = malloc(sizeof *fds * load->connections);
-    long offset = 0, trickled = 0, room = 1 << 16;
+    struct exchange pinger = {.fd = connected(load, SOCK_STREAM)};
+    int epoll = epoll_create1(0), slow = load->connections - 1;
+    int *fds = malloc(sizeof *fds * load->connections);
+    long trickled = 0, room = 1 << 16;
     double *times = malloc(sizeof *times * room);
 
     for (int i = 0; i < slow; i++)
         fds[i] = connected(load, SOCK_STREAM);
-    watch(epoll, EPOLL_CTL_ADD, pinger, EPOLLIN, NULL);
-    double since = now(), asked = since, time = since;
-    send(pinger, message(load, offset), load->size, MSG_NOSIGNAL);
+    watch(epoll, EPOLL_CTL_ADD, pinger.fd, EPOLLIN, NULL);
+    double since = now();
+    ask(load, &pinger);
     while (goes_on(load, &window, since)) {
         int n = epoll_wait(epoll, &event, 1, 1);
-        time = now();
+        double time = now();
         for (; slow && trickled < (time - since) / INTERVAL * slow; trickled++)
             if (send(fds[trickled % slow], "x", 1, MSG_NOSIGNAL) != 1)
                 die("the server closed a connection");
-        if (n < 1)
-            continue;
-        ssize_t length = recv(pinger, load->buffer, SCRATCH, 0);
-        if (length <= 0)
-            die("the server closed a connection");
-        check(load, offset, got, load->buffer, length);
-        got += length;
-        if (got < load->size)
+        if (n < 1 || !answered(load, &pinger))
             continue;
         if (window.requests == room)
             times = realloc(times, sizeof *times * (room *= 2));
-        times[window.requests++] = time - asked;
-        offset++;
-        got = 0;
-        asked = now();
-        send(pinger, message(load, offset), load->size, MSG_NOSIGNAL);
+        times[window.requests++] = time - pinger.asked;
+        gap(&window, time - pinger.asked);
+        ask(load, &pinger);
     }
-    window.p99 = percentile(times, window.requests, 99);
-    window.worst = percentile(times, window.requests, 100);
     /* An answer that has not come yet is late, too. */
-    if (now() - asked > window.worst)
-        window.worst = now() - asked;
+    gap(&window, now() - pinger.asked);
+    qsort(times, window.requests, sizeof *times, ascending);
+    if (window.requests)
+        window.p99 = times[(window.requests - 1) * 99 / 100];
     tell(&window);
     return 0;
 }

@@ -6,21 +6,8 @@
 /* Children that answer do so in any order, but not that much too late. */
 #define MEMORY 16
 
-struct peer {
-    int fd;
-    long offset;
-    double sent;
-};
-
-static void ask(struct load *load, struct peer *peer)
-{
-    peer->sent = now();
-    if (send(peer->fd, message(load, peer->offset), load->size, 0) != load->size)
-        die("send");
-}
-
 /* Whether this is one more echo of a datagram that was sent again, and answered since. */
-static int is_late(struct load *load, struct peer *peer)
+static int is_late(struct load *load, struct exchange *peer)
 {
     for (int back = 1; back <= MEMORY; back++)
         if (!memcmp(load->buffer, load->pattern + (peer->offset + OFFSETS - back) % OFFSETS, 8))
@@ -30,7 +17,7 @@ static int is_late(struct load *load, struct peer *peer)
 
 int run_udp(struct load *load)
 {
-    struct peer *peers = calloc(load->connections, sizeof *peers);
+    struct exchange *peers = calloc(load->connections, sizeof *peers);
     struct epoll_event events[EVENTS];
     struct window window = {0};
     int epoll = epoll_create1(0);
@@ -45,7 +32,7 @@ int run_udp(struct load *load)
     while (goes_on(load, &window, since)) {
         int n = epoll_wait(epoll, events, EVENTS, 10);
         for (int i = 0; i < n; i++) {
-            struct peer *peer = events[i].data.ptr;
+            struct exchange *peer = events[i].data.ptr;
             ssize_t length = recv(peer->fd, load->buffer, SCRATCH, 0);
             if (length < 0)
                 die("recv");
@@ -63,7 +50,7 @@ int run_udp(struct load *load)
             continue;
         swept = now();
         for (int i = 0; i < load->connections; i++)
-            if (swept - peers[i].sent > PATIENCE) {
+            if (swept - peers[i].asked > PATIENCE) {
                 window.lost++;
                 ask(load, &peers[i]);
             }
