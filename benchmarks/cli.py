@@ -84,9 +84,8 @@ def carry_out(options, tools):
         results, failures = run(
             steps, options.rounds, tools, warm, options.seconds, step, options.seed
         )
-    arguments = sys.argv[1:]
     return {
-        "command": " ".join(["python -m benchmarks", *arguments]),
+        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
         "suites": options.suites,
         "options": {
             "rounds": options.rounds,

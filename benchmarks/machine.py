@@ -20,7 +20,7 @@ def describe(compiler):
         "System": f"{platform.system()} {platform.release()}",
         "Load average at the start": f"{os.getloadavg()[0]:.2f}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        "Commit": _git("describe", "--always", "--dirty") or "unknown",
+        "Commit": _first_line(["git", "describe", "--always", "--dirty"]) or "unknown",
         "C compiler": _first_line([compiler, "--version"]) if compiler else "none",
     }
     for package in PACKAGES:
@@ -52,7 +52,3 @@ def _first_line(command):
     except OSError:
         return ""
     return done.stdout.partition("\n")[0] if done.returncode == 0 else ""
-
-
-def _git(*args):
-    return _first_line(["git", *args])

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from contextlib import contextmanager
+from statistics import median
 
 from .building import PYTHON_LOAD
 from .processes import Failed, cores, cpu_seconds, resident, running
@@ -33,12 +34,10 @@ def _server(case, peer, tools):
         yield server, server.line(PATIENCE)
 
 
-@contextmanager
 def _against(port, case, tools, warm, seconds):
     program = PYTHON_LOAD if case.mode == "tls" else tools.load
     values = case.connections, case.size, warm, seconds
-    with running([*program, case.mode, port, *map(str, values)], cores()[1]) as load:
-        yield load
+    return running([*program, case.mode, port, *map(str, values)], cores()[1])
 
 
 def _load(case, peer, tools, warm, seconds):
@@ -85,5 +84,4 @@ def _idle(case, peer, tools):
 
 def _shutdown(case, peer):
     with _server(case, peer, None) as (_, took):
-        took = sorted(json.loads(took))
-    return {"latency": took[len(took) // 2] * 1000}
+        return {"latency": median(json.loads(took)) * 1000}

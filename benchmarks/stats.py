@@ -9,18 +9,21 @@ def add(results, suite, case, peer, figures):
 
 def middle(results, suite, case, peer, metric):
     """The median of a figure over all rounds, or None if it was not measured."""
-    rounds = results.get(suite, {}).get(case, {}).get(peer, [])
-    values = [figures[metric] for figures in rounds if figures.get(metric) is not None]
+    values = _values(results, suite, case, peer, metric)
     return median(values) if values else None
 
 
 def spread(results, suite, case, peer, metric):
     """How far apart the rounds are: (most - least) / median, or None if there is but one."""
-    rounds = results.get(suite, {}).get(case, {}).get(peer, [])
-    values = [figures[metric] for figures in rounds if figures.get(metric) is not None]
+    values = _values(results, suite, case, peer, metric)
     if len(values) < 2 or not median(values):
         return None
     return (max(values) - min(values)) / median(values)
+
+
+def _values(results, suite, case, peer, metric):
+    rounds = results.get(suite, {}).get(case, {}).get(peer, [])
+    return [figures[metric] for figures in rounds if figures.get(metric) is not None]
 
 
 def ratio(one, other):

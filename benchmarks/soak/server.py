@@ -7,7 +7,6 @@ import gc
 import json
 import logging
 import os
-import sys
 from collections import Counter
 
 import gevent
@@ -126,4 +125,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

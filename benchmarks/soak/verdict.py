@@ -26,15 +26,15 @@ def rows(before, after, parties, late, said, growth, limits=LIMITS):
     return [
         _grown("memory, MB", before["memory"] / 1e6, after["memory"] / 1e6, growth, ".2f"),
         _grown("objects", before["objects"], after["objects"], growth, ",.0f"),
-        _row("descriptors", f"{before['descriptors']} → {after['descriptors']}", "no more",
-             after["descriptors"] <= before["descriptors"]),
-        _row("connections left", after["connections"], 0, after["connections"] == 0),
-        _row("errors logged", after["errors"], 0, after["errors"] == 0),
-        _row("lines on standard error", len(said), 0, not said),
-        _row("right answers", f"{answers:,}", "some for every kind that means well", not idle),
-        _row("wrong answers, and visits without end", wrong + late, 0, wrong + late == 0),
-        _row("limits that nobody met", ", ".join(unmet) or "none", "none", not unmet),
-        _row("turned away without a word of it", untold, 0, untold == 0),
+        ("descriptors", f"{before['descriptors']} → {after['descriptors']}", "no more",
+         after["descriptors"] <= before["descriptors"]),
+        ("connections left", after["connections"], 0, after["connections"] == 0),
+        ("errors logged", after["errors"], 0, after["errors"] == 0),
+        ("lines on standard error", len(said), 0, not said),
+        ("right answers", f"{answers:,}", "some for every kind that means well", not idle),
+        ("wrong answers, and visits without end", wrong + late, 0, wrong + late == 0),
+        ("limits that nobody met", ", ".join(unmet) or "none", "none", not unmet),
+        ("turned away without a word of it", untold, 0, untold == 0),
     ]
 
 
@@ -53,11 +53,7 @@ def _untold(before, after, well):
 def _grown(what, before, after, growth, form):
     percent = (after / before - 1) * 100
     figure = f"{before:{form}} → {after:{form}} ({percent:+.2f} %)"
-    return _row(what, figure, f"{growth:g} % more at most", percent <= growth)
-
-
-def _row(what, figure, wanted, met):
-    return what, figure, wanted, met
+    return what, figure, f"{growth:g} % more at most", percent <= growth
 
 
 def is_met(judged):
