@@ -1,10 +1,10 @@
 """Run the tests: ``python -m tests [--coverage | pytest arguments]``.
 
-They run twice, in a plain process and in a monkey-patched one, except those of commands and
-packages, which are the same in both and run apart. Without arguments all go side by side, and with
-``--coverage``, which takes twice the time, their joint branch coverage must reach the bar set in
-setup.cfg. With pytest's arguments they go one after the other on the terminal, so that ``-k name``
-or ``--pdb`` work.
+They run twice, in a plain process and in a monkey-patched one, except those of commands, packages
+and whatever else is the same in both, which run apart. Without arguments all go side by side, and
+with ``--coverage``, which takes twice the time, their joint branch coverage must reach the bar set
+in setup.cfg. With pytest's arguments they go one after the other on the terminal, so that ``-k
+name`` or ``--pdb`` work.
 """
 
 import os
@@ -35,7 +35,10 @@ LIMIT = 900
 def environment(world):
     # The path lets every measured process, wherever it runs, find the plugin tests.measure.
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path, "GREENSOCK_TESTS_PATCHED": WORLDS[world]}
+    environ = {**os.environ, "PYTHONPATH": path, "GREENSOCK_TESTS_PATCHED": WORLDS[world]}
+    # The tests start hundreds of interpreters, and each would compile all that it imports.
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environ
 
 
 def pytest(run, *args):

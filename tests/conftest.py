@@ -1,5 +1,7 @@
 from tests import world  # first, because it may monkey-patch
 
+import gc
+
 import gevent
 import pytest
 
@@ -11,6 +13,15 @@ WORLD = "patched" if world.PATCHED else "plain"
 
 def pytest_report_header() -> str:
     return f"world: {WORLD}"
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: to look through it again and again takes time.
+
+    In a forked child it takes a copy of it, too.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from greensock import StreamRequestHandler
 from greensock.interfaces import IAcceptPaused, IAcceptResumed, IServerStarted
 from greensock.net import native
 from tests.__main__ import ROOT, WORLDS, environment
-from tests.helpers import (
+from tests.tools import (
     LOCAL,
     Call,
     Mailbox,
@@ -133,7 +133,7 @@ def forks(count, _):
 
         ticker = gevent.spawn(tick)
         with served(new_server("fork", Nap), "greenlet") as server:
-            answered(server, 50)
+            answered(server, min(count, 50))
             wait_until(lambda: not server.active_children)
             before = descriptors()
             began = time.monotonic()
@@ -153,7 +153,7 @@ def threads(count, megabytes):
     """Threads that use gevent give everything back."""
     with served(new_server("thread", Spawn), "greenlet") as server:
         before = descriptors()
-        answered(server, 1000)
+        answered(server, min(count, 1000))
         wait_until(lambda: descriptors() <= before)  # the last threads have ended
         memory = resident()
         began = time.monotonic()

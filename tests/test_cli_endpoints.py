@@ -5,6 +5,8 @@ import pytest
 from greensock.cli.endpoints import Endpoint, parse_endpoint
 from greensock.errors import EndpointError
 
+pytestmark = pytest.mark.worldless
+
 PLACES = {
     "tcp://127.0.0.1:9000": ("tcp", ("127.0.0.1", 9000)),
     "tcp://localhost:0": ("tcp", ("localhost", 0)),

@@ -13,6 +13,8 @@ import greensock
 from greensock.cli import main
 from tests.commands import complaint_of, python
 
+pytestmark = pytest.mark.worldless
+
 HANDLERS = '''
 import asyncio, socketserver
 import greensock
@@ -308,7 +310,6 @@ def test_it_says_where_the_project_called_a_library(complaint, here):
     assert text.startswith(f"importing 'broken_cli' ended in {here / 'part_cli.py'}, line 3, with ")
 
 
-@pytest.mark.worldless
 def test_the_process_exits_with_status_2(here):
     """Both ways of starting it, with nothing on standard output."""
     code = "import sys; from greensock.cli import main; sys.exit(main())"

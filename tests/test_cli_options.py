@@ -22,6 +22,8 @@ from greensock.settings import SETTINGS
 from tests import tls
 from tests.helpers import ask, connect, recorded, rest, served, with_ipv6
 
+pytestmark = pytest.mark.worldless
+
 
 def settings(*args):
     parser = argparse.ArgumentParser()

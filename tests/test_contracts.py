@@ -84,6 +84,7 @@ def shown(value):
     return f"{value.__module__}.{value.__name__}" if inspect.isclass(value) else value.__name__
 
 
+@pytest.mark.worldless
 @pytest.mark.parametrize(("cls", "contract"), PAIRS, ids=shown)
 def test_class_has_the_methods_of_its_contracts(cls, contract):
     assert verifyClass(contract, cls)

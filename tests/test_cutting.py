@@ -6,12 +6,10 @@ import time
 import gevent
 import pytest
 
-import greensock
 from greensock import BaseRequestHandler, StreamRequestHandler
 from greensock.interfaces import IConnectionClosed, IConnectionCut
 from tests import tls
 from tests.helpers import (
-    LOCAL,
     connect,
     every_model,
     forks_beside_threads,
@@ -20,29 +18,9 @@ from tests.helpers import (
     served,
     wait_until,
 )
+from tests.overdue import AMPLE, LIMIT, EchoLines, closings, new_server
 
 pytestmark = forks_beside_threads
-
-# Seconds, for those who shall be cut, and for those who shall not, on however slow a machine.
-LIMIT = 0.15
-AMPLE = 0.5
-
-
-def new_server(handler, model, **attributes):
-    return type("Server", (greensock.server_class(model, "tcp"),), attributes)(LOCAL, handler)
-
-
-def closings(record):
-    """Why connections have ended."""
-    return [event.connection.reason for event in record]
-
-
-class EchoLines(StreamRequestHandler):
-    """Answers each line with itself."""
-
-    def handle(self):
-        for line in self.rfile:
-            self.wfile.write(line)
 
 
 @every_model

@@ -12,11 +12,11 @@ from tests.__main__ import ROOT
 @pytest.mark.parametrize(
     "scenario, size, limit",
     [
-        ("forks", 50, 0),
-        ("threads", 500, 4),  # MB
+        ("forks", 30, 0),
+        ("threads", 200, 4),  # MB
         ("starved", 1, 10),  # seconds, percent
-        ("errors", 5, 0),
-        ("shutdown", 2, 0.25),  # seconds
+        ("errors", 2, 0),
+        ("shutdown", 1, 0.25),  # seconds
     ],
 )
 def test_endures(scenario, size, limit):

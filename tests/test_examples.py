@@ -15,12 +15,14 @@ from tests.programs import EXAMPLES, Client, example, served
 ACCESS = r'127\.0\.0\.1 .* "GET /.* HTTP/1\.1" 200 -'
 
 
+@pytest.mark.worldless
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_example_is_short(path):
     """It can be read in one go."""
     assert len(path.read_text().splitlines()) <= 60
 
 
+@pytest.mark.worldless
 @pytest.mark.parametrize("name", ["echo", "legacy_http"])
 def test_a_port_in_use_is_told_in_one_line(name):
     """As whoever starts an example twice finds out."""
@@ -31,6 +33,7 @@ def test_a_port_in_use_is_told_in_one_line(name):
     assert re.fullmatch(rf"cannot listen on \S+:{port}: .*in use\n", errors)
 
 
+@pytest.mark.worldless
 @pytest.mark.parametrize("target", ["nowhere", "nowhere:http"])
 def test_proxy_asks_for_host_and_port(target):
     status, out, errors = python(EXAMPLES / "proxy.py", "--to", target, cwd=ROOT)

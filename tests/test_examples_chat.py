@@ -249,6 +249,7 @@ def test_room_is_entered_from_a_terminal(room, client):
         ann.hear("* Bob has left")
 
 
+@pytest.mark.worldless
 def test_bundled_client_says_where_nobody_answers():
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # without listening

@@ -32,6 +32,7 @@ def header(packet):
     return struct.unpack_from("!6H", packet)
 
 
+@pytest.mark.worldless
 def test_known_name_is_answered_with_its_address():
     reply = dns.answer(query(b"chat.example"))
     flags = RESPONSE | AUTHORITATIVE | RECURSION_DESIRED
@@ -40,6 +41,7 @@ def test_known_name_is_answered_with_its_address():
     assert question(b"chat.example") + record == reply[12:]
 
 
+@pytest.mark.worldless
 def test_case_of_a_name_does_not_matter_and_comes_back():
     """Resolvers vary it, and compare, to tell real answers from forged ones."""
     reply = dns.answer(query(b"cHaT.eXaMpLe"))
@@ -47,12 +49,14 @@ def test_case_of_a_name_does_not_matter_and_comes_back():
     assert question(b"cHaT.eXaMpLe") == reply[12:-16]
 
 
+@pytest.mark.worldless
 def test_unknown_name_does_not_exist():
     number, flags, *counts = header(dns.answer(query(b"nobody.example", flags=0)))
     assert (7, RESPONSE | AUTHORITATIVE | dns.NO_SUCH_NAME) == (number, flags)
     assert [1, 0, 0, 0] == counts
 
 
+@pytest.mark.worldless
 def test_known_name_has_nothing_but_an_address():
     """To be asked for anything else is no error."""
     ipv6_address = (28, 1)
@@ -61,24 +65,28 @@ def test_known_name_has_nothing_but_an_address():
     assert [1, 0, 0, 0] == counts
 
 
+@pytest.mark.worldless
 @pytest.mark.parametrize("flags", [RESPONSE, 0x2800], ids=["response", "update"])
 def test_what_is_no_query_is_not_answered(flags):
     """Two servers that answer each other's answers would never stop."""
     assert dns.answer(query(b"chat.example", flags=flags)) is None
 
 
+@pytest.mark.worldless
 @pytest.mark.parametrize("length", range(12, len(query(b"chat.example"))))
 def test_query_that_is_cut_short_is_refused(length):
     reply = dns.answer(query(b"chat.example", flags=0)[:length])
     assert (7, RESPONSE | dns.FORMAT_ERROR, 0, 0, 0, 0) == header(reply)
 
 
+@pytest.mark.worldless
 def test_pointer_in_a_question_is_refused():
     """It could point to itself."""
     packet = query(b"chat.example", flags=0)[:12] + b"\xc0\x0c\0\1\0\1"
     assert RESPONSE | dns.FORMAT_ERROR == header(dns.answer(packet))[1]
 
 
+@pytest.mark.worldless
 @given(st.binary(max_size=100) | st.binary(max_size=60).map(lambda tail: query(b"a")[:12] + tail))
 @tried(b"\0" * 65535)
 @tried(query(b"a")[:12] + b"\1a" * 32000)

@@ -109,6 +109,7 @@ def test_server_that_vanishes_is_gone_for_the_client(near, far):
     check_that_it_has_ended(near)
 
 
+@pytest.mark.worldless
 @pytest.mark.parametrize("model", ["greenlet"])
 def test_unreachable_server_costs_a_line_and_the_connection(model):
     with socket.socket() as nobody:

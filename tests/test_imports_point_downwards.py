@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.worldless
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # A package stands for all modules in it, except greensock, whose row is its __init__ alone.

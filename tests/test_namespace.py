@@ -8,6 +8,8 @@ import pytest
 import greensock
 from greensock.serving import Serving
 
+pytestmark = pytest.mark.worldless
+
 # ``server_close`` of the standard library's own ThreadingMixIn reads it.
 STDLIB_PRIVATE = {"_threads"}
 

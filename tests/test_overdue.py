@@ -10,29 +10,24 @@ import gevent
 import pytest
 from gevent.hub import GreenletExit
 
-import greensock
 from greensock import BaseRequestHandler, StreamRequestHandler
 from greensock.interfaces import IConnectionClosed, IConnectionCut, IRequestFailed
 from tests import tls
 from tests.helpers import (
-    LOCAL,
     PATIENCE,
+    Call,
     Trap,
     connect,
+    every_model,
     forks_beside_threads,
     recorded,
     rest,
     served,
     wait_until,
 )
+from tests.overdue import AMPLE, LIMIT, EchoLines, closings, new_server
 
 pytestmark = forks_beside_threads
-
-every_model = pytest.mark.parametrize("model", greensock.MODELS)
-
-# Seconds, for those who shall be cut, and for those who shall not, on however slow a machine.
-LIMIT = 0.15
-AMPLE = 0.5
 
 # Bytes, more than the system takes for a peer that does not read.
 MUCH = 16 << 20
@@ -41,18 +36,6 @@ MUCH = 16 << 20
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr("greensock.net.wardens.GRACE", 0.1)
-
-
-def new_server(handler, model, **attributes):
-    return type("Server", (greensock.server_class(model, "tcp"),), attributes)(LOCAL, handler)
-
-
-class EchoLines(StreamRequestHandler):
-    """Answers each line with itself."""
-
-    def handle(self):
-        for line in self.rfile:
-            self.wfile.write(line)
 
 
 class Flood(BaseRequestHandler):
@@ -112,11 +95,6 @@ class Sleep(BaseRequestHandler):
 
     def handle(self):
         self.toolbox.sleep(60)
-
-
-def closings(record):
-    """Why connections have ended."""
-    return [event.connection.reason for event in record if IConnectionClosed.providedBy(event)]
 
 
 @every_model
@@ -205,22 +183,29 @@ def test_who_does_not_read_is_cut_in_whatever_way_the_handler_writes(model, is_s
     assert sorted((way, "send_timeout") for way in ways) == sorted(ends)
 
 
+def read_steadily(client, way):
+    """How many bytes come from a handler that writes once, in about twice the ample time."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    client.sendall(way.encode() + b"\n")
+    total, began = 0, time.monotonic()
+    while data := client.recv(1 << 16):
+        total += len(data)
+        early = began + 2 * AMPLE * total / MUCH - time.monotonic()
+        gevent.sleep(max(0.0, early))
+    return total
+
+
 @every_model
-@pytest.mark.parametrize("way, is_secure", [("sendfile", False), ("send", True)])
-def test_who_reads_steadily_stays_during_one_long_write(model, way, is_secure):
-    server = new_server(WriteOnce, model, idle_timeout=AMPLE, send_timeout=AMPLE)
-    if is_secure:
-        server.ssl_context = tls.server_context()
-    with recorded(IConnectionCut) as record, served(server):
-        with tls.connect(server) if is_secure else connect(server) as client:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
-            client.sendall(way.encode() + b"\n")
-            total, began = 0, time.monotonic()
-            while data := client.recv(1 << 16):
-                total += len(data)
-                early = began + 2 * AMPLE * total / MUCH - time.monotonic()
-                gevent.sleep(max(0.0, early))
-    assert (MUCH, []) == (total, record)
+def test_who_reads_steadily_stays_during_one_long_write(model):
+    limits = {"idle_timeout": AMPLE, "send_timeout": AMPLE}
+    plain, secure = (new_server(WriteOnce, model, **limits) for _ in range(2))
+    secure.ssl_context = tls.server_context()
+    with recorded(IConnectionCut) as record, served(plain), served(secure):
+        with connect(plain) as one, tls.connect(secure) as other:
+            calls = [Call("greenlet", read_steadily, one, "sendfile")]
+            calls += [Call("greenlet", read_steadily, other, "send")]
+            assert [MUCH, MUCH] == [call.end() for call in calls]
+    assert [] == record
 
 
 @pytest.mark.parametrize("model", ["inline", "greenlet", "thread"])

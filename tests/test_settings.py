@@ -91,6 +91,7 @@ def test_what_is_right_is_taken_before_and_while_serving(name, value):
         assert value == getattr(server, name)
 
 
+@pytest.mark.worldless
 @pytest.mark.parametrize(("name", "value"), WRONG, ids=lambda value: repr(value)[:20])
 def test_the_error_says_what_came_and_what_was_expected(name, value):
     with pytest.raises(ValueError) as caught:

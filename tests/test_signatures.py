@@ -9,6 +9,8 @@ import pytest
 
 import greensock
 
+pytestmark = pytest.mark.worldless
+
 NAMES = socketserver.__all__
 
 # What Python 3.14 has and the oldest supported one has not: greensock has it everywhere.

@@ -2,7 +2,7 @@
 
 ``stdlib_examples`` holds them as documented for Python 3.13, under the Zero-Clause BSD licence.
 They run unchanged but for the port, and for ``import greensock as socketserver`` or a mixin.
-What is changed runs in this world of the tests, the original in a plain process.
+What is changed runs in a plain process and in a patched one, the original in a plain one.
 """
 
 import functools
@@ -14,9 +14,12 @@ import time
 
 import pytest
 
-from tests.programs import PATCHING, ROOT, environment
+from tests.programs import ROOT, environment
+
+pytestmark = pytest.mark.worldless
 
 EXAMPLES = ROOT / "tests" / "stdlib_examples"
+PATCHED = "-m", "gevent.monkey"
 WORDS = "hello world with TCP", "python is nice"
 
 
@@ -47,8 +50,9 @@ def until(attempt, *errors):
 class Place:
     """A directory to run documented programs in, on a port of their own."""
 
-    def __init__(self, directory, kind=socket.SOCK_STREAM):
+    def __init__(self, directory, kind=socket.SOCK_STREAM, patching=()):
         self.directory = directory
+        self.patching = patching
         with socket.socket(socket.AF_INET, kind) as sock:
             sock.bind(("127.0.0.1", 0))
             self.port = str(sock.getsockname()[1])
@@ -59,9 +63,8 @@ class Place:
             text = change(text)
         text = text.replace("9999", self.port).replace("8000", self.port)
         (self.directory / name).write_text(text)
-        patching = PATCHING if changes else []
         return subprocess.Popen(
-            [sys.executable, *patching, name, *args],
+            [sys.executable, *(self.patching if changes else ()), name, *args],
             cwd=self.directory,
             env=environment(),
             stdout=subprocess.PIPE,
@@ -122,7 +125,9 @@ def test_tcp_server(server, tmp_path):
         ]
 
     documented = Place(tmp_path).serve(server, talk)
-    assert documented == Place(tmp_path).serve(server, talk, [swapped])
+    for patching in (), PATCHED:
+        place = Place(tmp_path, patching=patching)
+        assert documented == place.serve(server, talk, [swapped])
 
 
 def test_udp_server(tmp_path):
@@ -131,7 +136,9 @@ def test_udp_server(tmp_path):
         return [place.run("udp_client.py", *words.split()) for words in WORDS]
 
     documented = Place(tmp_path, socket.SOCK_DGRAM).serve("udp_server.py", talk)
-    assert documented == Place(tmp_path, socket.SOCK_DGRAM).serve("udp_server.py", talk, [swapped])
+    for patching in (), PATCHED:
+        place = Place(tmp_path, socket.SOCK_DGRAM, patching=patching)
+        assert documented == place.serve("udp_server.py", talk, [swapped])
 
 
 @pytest.mark.parametrize("mixin", ["ThreadingMixIn", "ForkingMixIn"])
@@ -140,12 +147,16 @@ def test_asynchronous_mixin(mixin, tmp_path):
     mixed = replacing("ThreadingMixIn", mixin)
     documented = Place(tmp_path).run("threaded_tcp_server.py", changes=[mixed])
     assert 4 == len(documented.splitlines())
-    assert documented == Place(tmp_path).run("threaded_tcp_server.py", changes=[mixed, swapped])
+    for patching in (), PATCHED:
+        place = Place(tmp_path, patching=patching)
+        assert documented == place.run("threaded_tcp_server.py", changes=[mixed, swapped])
 
 
 def test_http_server(tmp_path):
     documented = Place(tmp_path).serve("http_server.py", Place.fetch)
-    assert documented == Place(tmp_path).serve("http_server.py", Place.fetch, [swapped])
+    for patching in (), PATCHED:
+        place = Place(tmp_path, patching=patching)
+        assert documented == place.serve("http_server.py", Place.fetch, [swapped])
 
 
 def test_xmlrpc_server_with_a_mixin(tmp_path):
@@ -156,7 +167,9 @@ def test_xmlrpc_server_with_a_mixin(tmp_path):
     green = "class SimpleXMLRPCServer(greensock.GreenletMixIn, SimpleXMLRPCServer): pass\n"
     mixed = replacing(imported, f"import greensock\n{imported}{green}")
     documented = Place(tmp_path).serve("xmlrpc_server.py", talk)
-    assert documented == Place(tmp_path).serve("xmlrpc_server.py", talk, [mixed])
+    for patching in (), PATCHED:
+        place = Place(tmp_path, patching=patching)
+        assert documented == place.serve("xmlrpc_server.py", talk, [mixed])
 
 
 def test_wsgi_server_with_a_mixin(tmp_path):
@@ -165,4 +178,6 @@ def test_wsgi_server_with_a_mixin(tmp_path):
     mixed = replacing(f"{imported}\n", f"import greensock\n{imported}, WSGIServer\n{green}")
     used = replacing("hello_world_app) as", "hello_world_app, Green) as")
     documented = Place(tmp_path).serve("wsgi_server.py", Place.fetch)
-    assert documented == Place(tmp_path).serve("wsgi_server.py", Place.fetch, [mixed, used])
+    for patching in (), PATCHED:
+        place = Place(tmp_path, patching=patching)
+        assert documented == place.serve("wsgi_server.py", Place.fetch, [mixed, used])

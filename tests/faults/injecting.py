@@ -164,6 +164,8 @@ def assert_nothing_new(server, before):
         return {what: now[what] - before[what] for what in now if now[what] - before[what]}
 
     ends = time.monotonic() + PATIENCE
+    pause = 0.001
     while new() and time.monotonic() < ends:
-        gevent.sleep(0.001)
+        gevent.sleep(pause)
+        pause = min(1.2 * pause, 0.02)
     assert {} == new()

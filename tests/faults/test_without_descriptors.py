@@ -20,8 +20,8 @@ PROGRAM = """
     import greensock
     from greensock.interfaces import IAcceptPaused, IAcceptResumed, IRequestFailed
     from greensock.net import native
-    from tests.helpers import LOCAL, Shout, ask, descriptors, no_descriptors_left
-    from tests.helpers import recorded, served, wait_until
+    from tests.tools import LOCAL, Shout, ask, descriptors, no_descriptors_left
+    from tests.tools import recorded, served, wait_until
 
     class Server(greensock.server_class({model!r})):
         overload = {overload!r}
