@@ -64,7 +64,7 @@ def one_life(server_class, handler, choose):
 @pytest.mark.parametrize("transport, handler", [("tcp", Shout), ("udp", ShoutDatagram)])
 def test_whoever_calls_what_when_all_calls_return(model, transport, handler, monkeypatch):
     # A datagram that nobody takes is never answered.
-    monkeypatch.setattr("tests.helpers.PATIENCE", 2 if transport == "tcp" else 0.05)
+    monkeypatch.setattr("tests.tools.PATIENCE", 2 if transport == "tcp" else 0.05)
     server_class = greensock.server_class(model, transport)
     with borrowed_hub():
         before = descriptors()
