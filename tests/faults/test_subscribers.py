@@ -7,6 +7,7 @@ from contextlib import suppress
 import gevent
 import pytest
 
+import greensock
 from greensock import events
 from greensock.interfaces import IAcceptPaused, IServerEvent
 from tests import tls
@@ -148,8 +149,9 @@ def test_every_kind_of_event_is_tried():
     assert kinds == OTHERS | CAUSES.keys()
 
 
-@every_model
-@pytest.mark.parametrize("error", [Injected, Timeout], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "model, error", [*((model, Injected) for model in greensock.MODELS), ("greenlet", Timeout)]
+)
 @pytest.mark.parametrize("kind", CAUSES, ids=lambda kind: kind.__name__)
 def test_a_subscriber_that_raises_hurts_nobody(kind, error, model, caplog):
     """It is told of each event, and every time it raises that is logged."""
