@@ -6,6 +6,7 @@ signature, and one mixin chooses how requests run::
     class Chat(GreenletMixIn, TCPServer): ...      # a greenlet each
     class Chat(ThreadingMixIn, TCPServer): ...     # an OS thread each
     class Chat(ForkingMixIn, TCPServer): ...       # a process each
+    class Chat(PreforkMixIn, TCPServer): ...       # worker processes, with a greenlet each
 
 The contracts are in ``greensock.interfaces``.
 """
@@ -21,6 +22,10 @@ from .combos import (
     GreenletUDPServer,
     GreenletUnixDatagramServer,
     GreenletUnixStreamServer,
+    PreforkTCPServer,
+    PreforkUDPServer,
+    PreforkUnixDatagramServer,
+    PreforkUnixStreamServer,
     ThreadingTCPServer,
     ThreadingUDPServer,
     ThreadingUnixDatagramServer,
@@ -30,6 +35,7 @@ from .combos import (
 from .handlers import BaseRequestHandler, DatagramRequestHandler, StreamRequestHandler
 from .mixins.forks import ForkingMixIn
 from .mixins.greenlets import GreenletMixIn
+from .mixins.prefork import PreforkMixIn
 from .mixins.threads import ThreadingMixIn
 from .servers import BaseServer, TCPServer, UDPServer, UnixDatagramServer, UnixStreamServer
 
@@ -50,6 +56,11 @@ __all__ = [
     "GreenletUDPServer",
     "GreenletUnixDatagramServer",
     "GreenletUnixStreamServer",
+    "PreforkMixIn",
+    "PreforkTCPServer",
+    "PreforkUDPServer",
+    "PreforkUnixDatagramServer",
+    "PreforkUnixStreamServer",
     "StreamRequestHandler",
     "TCPServer",
     "ThreadingMixIn",

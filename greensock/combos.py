@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from .mixins.forks import ForkingMixIn
 from .mixins.greenlets import GreenletMixIn
+from .mixins.prefork import PreforkMixIn
 from .mixins.threads import ThreadingMixIn
 from .servers import TCPServer, UDPServer, UnixDatagramServer, UnixStreamServer
 
@@ -56,6 +57,22 @@ class ForkingUnixDatagramServer(ForkingMixIn, UnixDatagramServer):
     """A process for every Unix datagram."""
 
 
+class PreforkTCPServer(PreforkMixIn, TCPServer):
+    """Worker processes for TCP connections."""
+
+
+class PreforkUDPServer(PreforkMixIn, UDPServer):
+    """Worker processes for UDP datagrams."""
+
+
+class PreforkUnixStreamServer(PreforkMixIn, UnixStreamServer):
+    """Worker processes for Unix stream connections."""
+
+
+class PreforkUnixDatagramServer(PreforkMixIn, UnixDatagramServer):
+    """Worker processes for Unix datagrams."""
+
+
 _BY_NAME: dict[str, dict[str, type[TCPServer]]] = {
     "greenlet": {
         "tcp": GreenletTCPServer,
@@ -75,6 +92,12 @@ _BY_NAME: dict[str, dict[str, type[TCPServer]]] = {
         "unix": ForkingUnixStreamServer,
         "unixgram": ForkingUnixDatagramServer,
     },
+    "prefork": {
+        "tcp": PreforkTCPServer,
+        "udp": PreforkUDPServer,
+        "unix": PreforkUnixStreamServer,
+        "unixgram": PreforkUnixDatagramServer,
+    },
     "inline": {
         "tcp": TCPServer,
         "udp": UDPServer,
@@ -90,7 +113,7 @@ MODELS = tuple(_BY_NAME)
 def server_class(model: str, transport: str = "tcp") -> type[TCPServer]:
     """The server class for a concurrency model and a transport, both chosen by name.
 
-    ``model``: 'greenlet', 'thread', 'fork' or 'inline', the names in ``MODELS``. ``transport``:
+    ``model``: 'greenlet', 'thread', 'fork', 'prefork' or 'inline', the names in ``MODELS``. ``transport``:
     'tcp', 'udp', 'unix' for streams or 'unixgram' for datagrams on a path. ValueError for any
     other name::
 

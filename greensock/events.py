@@ -124,6 +124,36 @@ class ServerStopped(_ServerEvent):
 
 
 @dataclass(frozen=True, eq=False)
+@implementer(interfaces.IWorkerStarted)
+class WorkerStarted(_ServerEvent):
+    """See IWorkerStarted."""
+
+    index: int
+    pid: int
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IWorkerEnded)
+class WorkerEnded(_ServerEvent):
+    """See IWorkerEnded."""
+
+    index: int
+    pid: int
+    reason: str
+    status: int | None
+    pause: float
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IWorkerFailed)
+class WorkerFailed(_ServerEvent):
+    """See IWorkerFailed."""
+
+    index: int
+    error: BaseException
+
+
+@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IRequestFailed)
 class RequestFailed(_ServerEvent):
     """See IRequestFailed."""

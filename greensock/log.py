@@ -92,3 +92,21 @@ _write(
     "client_address",
     "error",
 )
+_write(
+    interfaces.IWorkerStarted, logging.INFO, "worker %d is ready, process %d", "index", "pid"
+)
+
+
+def _write_end(event):
+    level = logging.WARNING if event.reason in ("died", "hung") else logging.INFO
+    pause = f"; the next one comes in {event.pause:g} s" if event.pause else ""
+    who = "the desk" if event.index is None else f"worker {event.index}"
+    text = "%s has ended, process %d: %s, wait status %s%s"
+    logger.log(level, text, who, event.pid, event.reason, event.status, pause)
+
+
+subscribe(interfaces.IWorkerEnded, _write_end)
+subscribe(
+    interfaces.IWorkerFailed,
+    lambda event: logger.error("worker %s failed", event.index, exc_info=event.error),
+)

@@ -34,6 +34,14 @@ PATIENCE = 1.0
 SETTLING = 0.2
 
 
+def is_closed(server):
+    """The ValueError for a server that cannot be served any more."""
+    return ValueError(
+        f"{server!r} cannot wait for requests: its socket is closed; "
+        "serve before server_close(), or give it a new socket"
+    )
+
+
 class Loop:
     """One run of a server's accept loop, made and run by one greenlet.
 
@@ -66,10 +74,7 @@ class Loop:
         except OSError as error:
             if error.errno not in GONE:
                 raise
-            raise ValueError(
-                f"{server!r} cannot wait for requests: its socket is closed; "
-                "serve before server_close(), or give it a new socket"
-            ) from None
+            raise is_closed(server) from None
         try:
             self._intake = Intake(server, self._watch)
         except BaseException:
@@ -273,7 +278,7 @@ class Loop:
     def _empty_queue(self):
         """Take all who wait, and those who are about to; then close the listener."""
         server = self._server
-        if server.fileno() < 0:
+        if server.fileno() < 0 or server._gs_leaves_queue:
             return
         calm_at, most = monotonic(), inf
         if server._gs_keep_newcomers_out():

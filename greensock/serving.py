@@ -138,7 +138,7 @@ class Serving(Requests):
                     f"{self!r} is being served already; call shutdown() and let that end first, "
                     "or make a second server"
                 )
-            loop = self._gs_loop = Loop(self, hub, serving=True)
+            loop = self._gs_loop = self._gs_new_loop(hub)
         self._gs_was_served = True
         try:
             if self._gs_stop_on_start:
@@ -150,6 +150,10 @@ class Serving(Requests):
             self._gs_close_loop(loop)
             raise
         return loop
+
+    def _gs_new_loop(self, hub: Any) -> Any:
+        """What ``serve_forever`` runs."""
+        return Loop(self, hub, serving=True)
 
     def _gs_close_loop(self, loop):
         self._gs_loop = None

@@ -11,6 +11,12 @@ from typing import Any
 from .net import native
 
 OVERLOAD = ("backlog", "reject", "close")
+WORKER_MODELS = ("greenlet", "thread")
+SHARE = ("reuseport", "listener")
+
+
+def _one_of(values: tuple[str, ...]) -> str:
+    return f"one of {', '.join(map(repr, values))}"
 
 
 def _is_number(value: Any) -> bool:
@@ -49,7 +55,7 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value is None or _is_whole(value),
         "a whole number, 1 or more, or None for as many as in one second",
     ),
-    "overload": (OVERLOAD.__contains__, f"one of {', '.join(map(repr, OVERLOAD))}"),
+    "overload": (OVERLOAD.__contains__, _one_of(OVERLOAD)),
     "overload_reply": (
         lambda value: isinstance(value, (bytes, bytearray)),
         "bytes, such as b'421 busy, try again later\\r\\n'",
@@ -80,6 +86,19 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "'user', 'user:group', 'user:', ':group' or an id, or None for the process's own",
     ),
     "max_workers": _WHOLE,
+    "workers": (
+        lambda value: value == "cores" or _is_whole(value),
+        "a whole number, 1 or more, or 'cores' for one on each processor",
+    ),
+    "worker_model": (WORKER_MODELS.__contains__, _one_of(WORKER_MODELS)),
+    "share": (SHARE.__contains__, _one_of(SHARE)),
+    "worker_timeout": _SECONDS,
+    "max_requests": _WHOLE_OR_NONE,
+    "max_requests_jitter": (lambda value: _is_whole(value, least=0), "a whole number, 0 or more"),
+    "max_rss": (
+        lambda value: value is None or _is_whole(value),
+        "a whole number of bytes, 1 or more, or None for no limit",
+    ),
     "reuse_greenlets": _TRUTH,
 }
 

@@ -29,6 +29,9 @@ from .events import (
     IServerStarted,
     IServerStopped,
     ITLSReloaded,
+    IWorkerEnded,
+    IWorkerFailed,
+    IWorkerStarted,
 )
 from .handlers import (
     IDatagramRequestHandler,
@@ -39,6 +42,7 @@ from .handlers import (
 )
 from .models import IConcurrencyModel, IGreenletModel
 from .operations import IAdmission, IConnection, IDeadlines, IDraining, IInspection, ITLS
+from .prefork import IPreforkServer
 from .servers import (
     IBinding,
     IDatagramServer,
@@ -76,6 +80,7 @@ __all__ = [
     "IHandshakeFailed",
     "IInspection",
     "ILock",
+    "IPreforkServer",
     "IQueue",
     "IRequestFailed",
     "IRequestHandler",
@@ -91,4 +96,7 @@ __all__ = [
     "ITLSReloaded",
     "ITask",
     "IToolbox",
+    "IWorkerEnded",
+    "IWorkerFailed",
+    "IWorkerStarted",
 ]

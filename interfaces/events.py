@@ -22,6 +22,37 @@ class IServerStopped(IServerEvent):
     """``serve_forever`` takes no more requests; handlers may still be at work."""
 
 
+class IWorkerStarted(IServerEvent):
+    """A worker process takes requests. Told in the supervisor."""
+
+    index = Attribute("Its place, 0 for the first.")
+    pid = Attribute("Its process.")
+
+
+class IWorkerEnded(IServerEvent):
+    """A worker process has ended, and was reaped. Told in the supervisor."""
+
+    index = Attribute("Its place, 0 for the first; None for the desk.")
+    pid = Attribute("What was its process.")
+    reason = Attribute(
+        "Why: 'died' by itself or by a signal, 'hung' if it was killed because its hub stood "
+        "still; 'replaced', 'removed', 'max_requests', 'max_rss', 'stopped', 'drained', 'cut', or "
+        "'asked' if it was sent SIGTERM."
+    )
+    status = Attribute("Its wait status, see os.waitstatus_to_exitcode; None if not known.")
+    pause = Attribute("Seconds until the next one may come in its place.")
+
+
+class IWorkerFailed(IServerEvent):
+    """A worker could not begin, or one of its hooks raised.
+
+    Told in the worker, or in the supervisor if the system refused it a process.
+    """
+
+    index = Attribute("Its place, 0 for the first; None for the desk.")
+    error = Attribute("The exception.")
+
+
 class IRequestFailed(IServerEvent):
     """A handler, or a hook on its way to the handler, raised."""
 

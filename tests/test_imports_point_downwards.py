@@ -30,6 +30,7 @@ LEVELS = {
     "greensock.operations": 3,
     "greensock.requests": 3,
     "greensock.serving": 3,
+    "greensock.supervision": 3,
     "greensock.toolbox": 3,
     "greensock.mixins": 4,
     "greensock.servers": 4,

@@ -51,6 +51,8 @@ class Books(_Served):
 
     _gs_loop: Any = None
     _gs_is_draining = False
+    # Whether another process serves those in the queue when this one drains.
+    _gs_leaves_queue = False
     _gs_crew: Crew | None = None
     _gs_peers: Peers | None = None
 

@@ -1,0 +1,162 @@
+"""A worker process's own side: it says how it is, and does as it is told.
+
+Everything happens on the hub of the process's one thread, beside the server it serves.
+"""
+
+import json
+import random
+import resource
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent.socket import socket as Socket
+
+from .. import events
+
+BEATS = 4  # in a worker_timeout
+LEISURELY = 1.0  # seconds between beats, at most
+
+
+class Attendance:
+    """The life of one worker of ``server``."""
+
+    def __init__(self, server, worker):
+        self._server = server
+        self._card = worker.card
+        self._line = worker.its_line
+        self._ear = worker.its_ear
+        self.newcomers_are_out = False
+        self._is_leaving = False
+        self._tasks = []
+        self._taken = 0
+        jitter = server.max_requests_jitter
+        self._most = server.max_requests and server.max_requests + random.randint(0, jitter)
+
+    def live(self):
+        """Serve until told to leave; the exit status of the process."""
+        hub = gevent.get_hub()
+        limit = self._server.worker_timeout
+        pause = LEISURELY if limit is None else min(LEISURELY, limit / BEATS)
+        beats = hub.loop.timer(pause, pause)
+        beats.start(self._beat)
+        self._words = hub.loop.io(self._line.fileno(), 1)
+        self._words.start(self._hear)
+        for number, act in (
+            (signal.SIGTERM, self._leave),
+            (signal.SIGQUIT, self._cut),
+            # A terminal sends them to everybody; the supervisor says what they mean.
+            (signal.SIGINT, _nothing),
+            (signal.SIGHUP, _nothing),
+        ):
+            signal.signal(number, lambda *_, act=act: act())
+        gevent.spawn(self._answer_questions)
+        self._server.worker_started(self._server.worker_index)
+        self._server.serve_forever()
+        gevent.joinall(self._tasks)
+        self._server.server_close()
+        return 0
+
+    def note_ready(self):
+        """It takes requests."""
+        self._card.beat()
+        self._line.say("ready")
+
+    def note_taken(self):
+        """It has taken one more request."""
+        self._taken += 1
+        if self._taken == self._most:
+            self._line.say("enough", "max_requests")
+            self._most = None
+
+    def say(self, *words):
+        """Say something to the supervisor."""
+        self._line.say(*words)
+
+    def _beat(self):
+        self._card.beat()
+        most = self._server.max_rss
+        if most is not None and not self._is_leaving and _resident() > most:
+            self._line.say("enough", "max_rss")
+
+    def _hear(self):
+        for word, *rest in self._line.hear():
+            getattr(self, _WORDS[word])(*rest)
+        if not self._line.is_open:  # the supervisor was killed
+            self._words.stop()
+            self._drain()
+
+    def _answer_questions(self):
+        """Answer the desk: a line of JSON for each."""
+        with Socket(fileno=self._ear.detach()) as sock, sock.makefile("rb") as questions:
+            for line in questions:
+                question, *rest = json.loads(line)
+                answer = _ANSWERS[question](self._server, *rest)
+                sock.sendall(json.dumps(answer).encode() + b"\n")
+
+    def _retire(self):
+        """Leave, and leave the queue to the others."""
+        self._server._gs_leaves_queue = True
+        self._drain()
+
+    def _leave(self):
+        self._line.say("leaving")
+        self._retire()
+
+    def _drain(self, are_out="0", *seconds):
+        """End once the queue is empty, within so many seconds, or the server's own limit."""
+        self.newcomers_are_out = are_out == "1"
+        if not self._is_leaving:
+            self._is_leaving = True
+            self._begin(lambda: self._end(*map(float, seconds)))
+
+    def _end(self, *seconds):
+        try:
+            self._server.worker_stopping()
+        except Exception as error:
+            events.emit(events.WorkerFailed, self._server, self._server.worker_index, error)
+        self._server.drain(*seconds)
+
+    def _cut(self):
+        self._is_leaving = True
+        self._begin(lambda: self._server.drain(0))
+
+    def _reopen(self):
+        self._begin(self._server.reopen_logs)
+
+    def _suspend(self):
+        self._begin(self._server.suspend)
+
+    def _resume(self):
+        self._begin(self._server.resume)
+
+    def _begin(self, task):
+        self._tasks.append(gevent.spawn(task))
+
+
+# What the desk may ask: functions of the server, and of what else is asked.
+_ANSWERS: dict[str, Callable[..., Any]] = {}
+
+# What the supervisor may say.
+_WORDS = {
+    "retire": "_retire",
+    "drain": "_drain",
+    "cut": "_cut",
+    "reopen": "_reopen",
+    "suspend": "_suspend",
+    "resume": "_resume",
+}
+
+
+def _nothing():
+    pass
+
+
+def _resident():
+    """Bytes of memory this process has in use."""
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * resource.getpagesize()
+    except OSError:  # elsewhere, only the most it ever had is known
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,193 @@
+"""The supervisor's loop: it waits for workers and for orders, and for the time to act.
+
+Rule: it runs no hub and no thread, and nothing a worker does ends it.
+
+It takes the place of the accept loop of other servers, and is asked for the same things.
+"""
+
+import signal
+from time import monotonic
+
+from gevent.hub import getcurrent
+
+from ..net import native
+from ..net.crossing import Event
+from ..net.hubs import in_main_thread
+from .orders import Orders, heard
+from .team import GRACE
+
+SIGNALS = {
+    signal.SIGTERM: "end",
+    signal.SIGINT: "end",
+    signal.SIGQUIT: "cut",
+    signal.SIGHUP: "reload",
+    signal.SIGTTIN: "add",
+    signal.SIGTTOU: "remove",
+    signal.SIGUSR1: "reopen",
+}
+
+
+class Supervisor:
+    """One run of ``server``, whose workers are ``team``."""
+
+    serving = True
+    hub = None
+    drops = None
+    wants_room = False
+
+    def __init__(self, server, team):
+        self.greenlet = getcurrent()
+        self._server = server
+        self._team = team
+        self._orders = Orders()
+        self._thread = native.get_ident()
+        self._ended = Event()
+        self._ending = None
+        self._to_replace = []
+
+    # What is asked of a Loop, too
+
+    def stop(self):
+        """Make it end, and its workers retire. Any thread, greenlet or signal handler may."""
+        self.ask("stop")
+
+    def drain(self):
+        """Make it end once all workers have drained. Anyone may."""
+        self.ask("drain")
+
+    def let_go(self):
+        """Stop, and wait until it has."""
+        self.stop()
+        if not self.in_own_thread():
+            self._ended.wait()
+
+    def in_own_thread(self):
+        """Whether the caller runs in the OS thread of the supervisor."""
+        return self._thread == native.get_ident()
+
+    def announce_end(self):
+        """Let those go on who wait for the end."""
+        self._ended.set()
+
+    def wait_for_end(self, timeout=None):
+        """Wait until the end was announced, at most ``timeout`` seconds; whether it was."""
+        return self._ended.wait(timeout)
+
+    def ring(self):
+        """Have the workers take requests, unless they were suspended again meanwhile."""
+        self.ask("resume")
+
+    def suspend(self, *, wait):
+        """Have the workers take no more."""
+        self.ask("suspend")
+
+    def leave_to(self, slot):
+        """In a worker of ``slot``: close all that is not its own."""
+        self._orders.close()
+        self._team.close_in_child(slot)
+
+    def close(self):
+        """Give back what was taken for the run. Workers that are at work stay."""
+        self._orders.close()
+
+    # What only a supervisor is asked for
+
+    def ask(self, order):
+        """Have it do ``order``, one of those in _ORDERS, as soon as it can. Anyone may."""
+        self._orders.give(order)
+
+    def run(self):
+        """Look after the workers until asked to end."""
+        with heard(self._orders, SIGNALS if in_main_thread() else {}):
+            while self._ending is None:
+                self._turn(None)
+            if self._ending != "stop":
+                self._see_off()
+
+    def _turn(self, timeout):
+        """Do all there is to do now, then wait until there is more, for ``timeout`` at most."""
+        for order in self._orders.take():
+            _ORDERS[order](self)
+        if self._ending is None:
+            self._replace_next()
+            due = [timeout, self._team.fill(), self._team.kill_hung(self._server.worker_timeout)]
+            timeout = min((seconds for seconds in due if seconds is not None), default=None)
+        elif self._ending == "stop":
+            return
+        if "shutdown" in self._team.wait(timeout, self._orders):
+            self._stop()
+
+    def _see_off(self):
+        left = self._server._gs_drain_left()
+        ends = None if left is None else monotonic() + left + GRACE
+        while self._team.workers and self._ending == "drain":
+            seconds = None if ends is None else ends - monotonic()
+            if seconds is not None and seconds <= 0:
+                break
+            self._turn(seconds)
+        self._team.end()
+
+    def _replace_next(self):
+        if self._to_replace and not any(slot.wants_successor for slot in self._team.slots):
+            self._to_replace.pop(0).wants_successor = True
+
+    # The orders
+
+    def _stop(self):
+        self._ending = "stop"
+        self._team.retire_all("stopped")
+
+    def _end(self):
+        if self._ending is None:
+            self._server.drain()
+        else:
+            self._cut()  # somebody is impatient
+
+    def _drain(self):
+        if self._ending is None:
+            self._ending = "drain"
+            left = self._server._gs_drain_left()
+            are_out = self._team.keep_newcomers_out()
+            self._team.note_reason("drained")
+            self._team.say("drain", int(are_out), *([] if left is None else [left]))
+            # As soon as a queue is empty, newcomers shall be refused.
+            self._team.close_listeners()
+            self._server._gs_release_listener()
+
+    def _cut(self):
+        self._ending = "cut"
+
+    def _reload(self):
+        self._to_replace = [slot for slot in self._team.slots if slot.is_wanted]
+
+    def _add(self):
+        self._team.add()
+
+    def _remove(self):
+        self._team.remove()
+
+    def _reopen(self):
+        self._server.reopen_logs()
+        self._team.say("reopen")
+
+    def _suspend(self):
+        if self._server._gs_suspended is not None:
+            self._team.say("suspend")
+
+    def _resume(self):
+        if self._server._gs_suspended is None:
+            self._team.say("resume")
+
+
+_ORDERS = {
+    "stop": Supervisor._stop,
+    "end": Supervisor._end,
+    "drain": Supervisor._drain,
+    "cut": Supervisor._cut,
+    "reload": Supervisor._reload,
+    "add": Supervisor._add,
+    "remove": Supervisor._remove,
+    "reopen": Supervisor._reopen,
+    "suspend": Supervisor._suspend,
+    "resume": Supervisor._resume,
+}

@@ -1,0 +1,235 @@
+"""All workers of a server, each in its slot."""
+
+import os
+import select
+from itertools import count
+from time import monotonic
+
+from .. import events
+from ..net import native
+from ..net.hubs import in_main_thread
+from ..net.newcomers import keep_newcomers_out
+from ..net.waking import LOOK_FOR_SIGNALS
+from .board import Board
+from .slots import Slot
+from .workers import Worker
+
+
+# Seconds for whoever shall end at once to do so.
+GRACE = 3.0
+
+
+class Team:
+    """The workers of ``server``, and the desk, if it has one.
+
+    ``open_listener(index)`` and ``work`` are the server's part; see Slot. ``at_desk``: what is done
+    at the desk, None if it needs none.
+    """
+
+    def __init__(self, server, open_listener, work, at_desk=None):
+        self.slots = []
+        self.board = Board()
+        self.desk = None if at_desk is None else Slot(None, at_desk)
+        self._server = server
+        self._open_listener = open_listener
+        self._work = work
+
+    @property
+    def workers(self):
+        """Everybody who is there, with the slot."""
+        return [(slot, worker) for slot in self.slots for worker in slot.workers]
+
+    def have(self, workers):
+        """Have so many workers."""
+        while sum(slot.is_wanted for slot in self.slots) < workers:
+            self.add()
+
+    def add(self):
+        """Have one worker more. OSError if it cannot have a listener."""
+        taken = {slot.index for slot in self.slots}
+        index = next(index for index in count() if index not in taken)
+        listener = self._open_listener(index)
+        # For good: a worker that ends would make it block for all who have it.
+        os.set_blocking(listener.fileno(), False)
+        has_own_queue = all(listener is not slot.listener for slot in self.slots)
+        has_listener = listener is not self._server.socket
+        self.slots.append(Slot(index, self._work, listener, has_own_queue, has_listener))
+
+    def remove(self):
+        """Have one worker less, but at least one."""
+        wanted = [slot for slot in self.slots if slot.is_wanted]
+        if len(wanted) > 1:
+            last = wanted[-1]
+            if last.has_listener:
+                keep_newcomers_out(last.listener)
+            last.give_up()
+
+    def fill(self):
+        """Have somebody where somebody is missing; seconds until there may be more to do."""
+        for slot in self.slots:
+            if slot.is_over and slot.has_listener:
+                slot.listener.close()
+        self.slots = [slot for slot in self.slots if not slot.is_over]
+        times = [slot.fill(self._begin) for slot in self._places]
+        return min((seconds for seconds in times if seconds is not None), default=None)
+
+    def _begin(self, slot):
+        card = None
+        try:
+            card = self.board.card()
+            worker = Worker(card)
+            worker.begin(lambda: slot.work(slot, worker))
+        except OSError as error:
+            if card is not None:
+                self.board.take_back(card)
+            events.emit(events.WorkerFailed, self._server, slot.index, error)
+            return None
+        if slot is not self.desk:
+            self._tell_desk(
+                "worker", slot.index, worker.child.pid, card.number, fd=worker.ear.fileno()
+            )
+        return worker
+
+    def _tell_desk(self, *words, fd=None):
+        clerk = self.desk and self.desk.worker
+        if clerk is not None and not clerk.line.say(*words, fd=fd):
+            clerk.kill("hung")  # it does not listen; the next one begins with all there is
+
+    @property
+    def _places(self):
+        return self.slots if self.desk is None else [*self.slots, self.desk]
+
+    @property
+    def _everybody(self):
+        return [(slot, worker) for slot in self._places for worker in slot.workers]
+
+    def wait(self, timeout, *others):
+        """Wait until a worker says something or ends, or one of ``others`` is readable.
+
+        At most ``timeout`` seconds, None for no limit. What was said that concerns everybody.
+        """
+        poll = native.poll()
+        workers = self._everybody
+        for descriptor in others:
+            poll.register(descriptor, select.POLLIN)
+        for _, worker in workers:
+            poll.register(worker.child.sentinel, select.POLLIN)
+            if worker.line.is_open:
+                poll.register(worker.line, select.POLLIN)
+        if in_main_thread():  # a signal may come just as it goes to wait
+            timeout = LOOK_FOR_SIGNALS if timeout is None else min(timeout, LOOK_FOR_SIGNALS)
+        poll.poll(None if timeout is None else timeout * 1000)
+        said = []
+        for slot, worker in workers:
+            has_ended = worker.child.wait(0)
+            for word, *rest in worker.line.hear():
+                said += self._heard(slot, worker, word, *rest)
+            if has_ended:
+                self._reap(slot, worker)
+        return said
+
+    def _heard(self, slot, worker, word, *rest):
+        if slot is self.desk:
+            if word == "ready":
+                slot.note_ready(worker)
+                return []
+            return [word]
+        if word == "ready":
+            events.emit(events.WorkerStarted, self._server, slot.index, worker.child.pid)
+            slot.note_ready(worker)
+        elif word == "leaving":
+            slot.retire(worker, "asked")
+        elif word == "enough":
+            worker.reason = rest[0]
+            slot.wants_successor = slot.is_wanted
+        else:
+            return [word]
+        return []
+
+    def kill_hung(self, limit):
+        """End those whose hub stands still for ``limit`` seconds; when to look again."""
+        if limit is None:
+            return None
+        for _, worker in self._everybody:
+            if worker.stands_still_for(limit):
+                worker.kill("hung")
+        return limit / 4
+
+    def end(self):
+        """Have everybody cut what they are at work on and end, within GRACE seconds."""
+        self.say("cut")
+        self.note_reason("cut")
+        self.wait_for_all(GRACE)
+        for _, worker in self.workers:
+            worker.kill("cut")
+        self.wait_for_all(None)
+
+    def wait_for_all(self, timeout):
+        """Wait until all workers have ended, at most ``timeout`` seconds; whether they have."""
+        ends = None if timeout is None else monotonic() + timeout
+        while self.workers:
+            left = None if ends is None else ends - monotonic()
+            if left is not None and left <= 0:
+                return False
+            self.wait(left)
+        return True
+
+    def note_reason(self, reason):
+        """Why those end who were not asked to before."""
+        for _, worker in self.workers:
+            worker.reason = worker.reason or reason
+
+    def _reap(self, slot, worker):
+        status = worker.end()
+        self.board.take_back(worker.card)
+        pause = slot.forget(worker, status)
+        if slot is not self.desk:
+            self._tell_desk("gone", worker.child.pid)
+        what = slot.index, worker.child.pid, worker.reason or "died", status, pause
+        events.emit(events.WorkerEnded, self._server, *what)
+
+    def retire_all(self, reason):
+        """Have everybody take no more, and leave when they are done."""
+        for slot in self.slots:
+            slot.retire_all(reason)
+
+    def say(self, *words):
+        """Say it to everybody."""
+        for _, worker in self.workers:
+            worker.line.say(*words)
+
+    def keep_newcomers_out(self):
+        """Let nobody new into the queues; whether that could be done for all of them."""
+        done = [self._server._gs_keep_newcomers_out()]
+        done += [keep_newcomers_out(slot.listener) for slot in self.slots if slot.has_listener]
+        return all(done)
+
+    def close_listeners(self):
+        """Leave the listeners to the workers, but for the server's own."""
+        for slot in self.slots:
+            if slot.has_listener:
+                slot.listener.close()
+
+    def close(self):
+        """Look after nobody any more. Who is at work still is left alone."""
+        self.close_listeners()
+        for _, worker in self.workers:
+            worker.line.close()
+        if self.desk is not None:
+            self._dismiss_desk()
+
+    def _dismiss_desk(self):
+        self.desk.give_up()
+        ends = monotonic() + GRACE
+        while self.desk.workers:
+            if monotonic() > ends:
+                self.desk.workers[0].kill("hung")
+            self.wait(max(0.0, ends - monotonic()) or None)
+
+    def close_in_child(self, slot):
+        """In a worker of ``slot``: close what is the supervisor's, or another slot's."""
+        for other in self.slots:
+            if other.listener is not slot.listener:
+                other.listener.close()
+        for _, worker in self._everybody:
+            worker.close_in_child()

@@ -1,0 +1,71 @@
+"""A worker as its supervisor knows it."""
+
+import signal
+from time import monotonic
+
+from ..net import native
+from ..net.children import Child
+from .lines import Line
+
+
+class Worker:
+    """A process at work, or about to be.
+
+    ``ready_at``: monotonic seconds, None before. ``reason``: why it ends, None as long as nothing
+    is known of that.
+    """
+
+    def __init__(self, card):
+        self.card = card
+        self.child = Child()
+        self.line, self.its_line = Line.pair()
+        # For the desk to ask it questions; the supervisor keeps one end for the next desk.
+        self.ear, self.its_ear = Line.pair()
+        self.began_at = monotonic()
+        self.ready_at = None
+        self.reason = None
+
+    def begin(self, work):
+        """Fork it; ``work()`` is its life, and returns its exit status. OSError if it cannot be."""
+
+        def live():
+            self._close_ours()
+            return work()
+
+        try:
+            self.child.fork(live)
+        except BaseException:
+            self._close_ours()
+            raise
+        finally:
+            self.its_line.close()
+            self.its_ear.close()
+
+    @property
+    def seconds_ready(self):
+        """For how long it has been ready."""
+        return 0.0 if self.ready_at is None else monotonic() - self.ready_at
+
+    def stands_still_for(self, seconds):
+        """Whether its hub has not turned for so long, or it was not ready by then."""
+        return monotonic() - max(self.began_at, self.card.beaten_at) > seconds
+
+    def kill(self, reason):
+        """End it without its help."""
+        self.reason = reason
+        self.child.signal(signal.SIGKILL)
+
+    def end(self):
+        """Reap it, once it has ended; its wait status, None if that is not known."""
+        self._close_ours()
+        return self.child.reap()
+
+    def close_in_child(self):
+        """In another process: close what is the supervisor's."""
+        self._close_ours()
+        if self.child.sentinel >= 0:
+            native.close(self.child.sentinel)
+
+    def _close_ours(self):
+        self.line.close()
+        self.ear.close()

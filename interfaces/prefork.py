@@ -1,0 +1,95 @@
+"""What a server with worker processes promises: who serves, who replaces whom, and when."""
+
+from zope.interface import Attribute
+
+from .models import IConcurrencyModel
+
+
+class IPreforkServer(IConcurrencyModel):
+    """A supervisor of worker processes, each of which serves on a hub of its own.
+
+    ``serve_forever`` forks the workers and looks after them until it is told to end. It runs no
+    hub and no thread, and blocks the thread that calls it. What is said of ``process_request`` and
+    of handlers holds in a worker.
+
+    A worker that dies is replaced at once, by the next of its line. If that dies within half a
+    second of being ready the next one waits 0.1 s, then 0.2 s, and so on, up to 30 s, and there
+    always is a next one. Connections that wait in the system's queue wait for whoever comes.
+
+    In the main thread it listens to signals, of which those that the program has made arrangements
+    for, or that are ignored, stay as they are: SIGTERM and SIGINT drain, SIGQUIT cuts, SIGHUP
+    replaces the workers one by one, SIGTTIN adds one, SIGTTOU removes one, SIGUSR1 has every
+    process call ``reopen_logs``. A worker that is sent SIGTERM retires, and one that is sent
+    SIGQUIT cuts its connections; it takes no notice of the other ones.
+
+    If the supervisor is killed, its workers drain.
+    """
+
+    workers = Attribute(
+        "How many there shall be: a whole number, 1 or more, or 'cores' for one on each processor "
+        "that this process may use. ``add_worker`` and ``remove_worker`` change it."
+    )
+    worker_model = Attribute(
+        "What runs the requests in a worker: 'greenlet' or 'thread'. It is of no account in a "
+        "class that has another model as well, as ``class S(PreforkMixIn, ThreadingMixIn, ...)``."
+    )
+    share = Attribute(
+        "How workers share the address. 'reuseport': each has a listener of its own, and the "
+        "system deals connections out; a worker that dies leaves its queue to the next. "
+        "'listener': all wait on one, and take one at a time. For a Unix socket, a socket that was "
+        "adopted, and where the system has no SO_REUSEPORT, it is 'listener' in any case."
+    )
+    worker_timeout = Attribute(
+        "Seconds for which a worker's hub may stand still, and for which it may take to be ready, "
+        "before the worker is killed and replaced (a number above 0); None for no limit."
+    )
+    max_requests = Attribute(
+        "Requests after which a worker retires (int, 1 or more), None for no limit."
+    )
+    max_requests_jitter = Attribute(
+        "How many requests more it may be, at random for each worker (int, 0 or more), so that "
+        "they do not retire all at once."
+    )
+    max_rss = Attribute(
+        "Bytes of memory after which a worker retires (int, 1 or more), None for no limit."
+    )
+    worker_index = Attribute(
+        "In a worker its index, 0 for the first; None in any other process. It is inherited by "
+        "whoever replaces the worker."
+    )
+
+    def worker_started(index):
+        """Called in a new worker before it serves, on its hub, for an application to override.
+
+        What it raises ends the worker, and is reported.
+        """
+
+    def worker_stopping():
+        """Called in a worker that is about to drain or to retire, for an application to override.
+
+        What it raises is reported.
+        """
+
+    def reopen_logs():
+        """Called in the supervisor and in every worker on SIGUSR1.
+
+        Has every ``logging.FileHandler`` of the ``logging`` module begin its file anew. An
+        application that logs elsewhere overrides it.
+        """
+
+    def reload():
+        """Have the workers replaced, one by one: the next is ready before a worker retires.
+
+        A worker that retires takes no more, ends what it is at work on as for ``drain``, and
+        leaves the others the queue. If a new one does not get ready, the old one stays and
+        replacing ends. Asks and returns. Any thread and signal handler may.
+        """
+
+    def add_worker():
+        """Have one worker more. Asks and returns; any thread and signal handler may."""
+
+    def remove_worker():
+        """Have one worker less, but at least one; the last that came retires.
+
+        Asks and returns; any thread and signal handler may.
+        """

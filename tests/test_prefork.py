@@ -1,0 +1,377 @@
+"""Workers that stay: what serves, whoever they are, and who comes when one is gone."""
+
+import os
+import signal
+import socketserver
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+
+import pytest
+
+import greensock
+from greensock import PreforkMixIn
+from greensock.interfaces import IWorkerEnded, IWorkerFailed, IWorkerStarted
+from greensock.testing import check_model
+from tests.helpers import (
+    LOCAL,
+    Call,
+    Echo,
+    Pid,
+    Shout,
+    ShoutDatagram,
+    Trap,
+    ask,
+    children,
+    connect,
+    descriptors,
+    forks_beside_threads,
+    recorded,
+    rest,
+    served,
+    serving,
+    subscribed,
+    wait_until,
+)
+
+pytestmark = forks_beside_threads
+
+
+class Server(PreforkMixIn, greensock.TCPServer):
+    workers = 2
+
+
+def new_server(handler, base=greensock.TCPServer, address=LOCAL, **settings):
+    settings = {"workers": 2, **settings}
+    return type("Server", (PreforkMixIn, base), settings)(address, handler)
+
+
+@contextmanager
+def at_work(server):
+    """Serve it until the end of the block; the events of its workers."""
+    with recorded(IWorkerStarted, IWorkerEnded, IWorkerFailed) as record, served(server):
+        wanted = server.workers
+        wait_until(lambda: len(of(record, IWorkerStarted)) >= wanted)
+        yield record
+    assert not children()
+
+
+def of(record, interface):
+    return [event for event in record if interface.providedBy(event)]
+
+
+def pids_of(server, wanted):
+    """Ask until so many workers have answered."""
+    pids = set()
+
+    def all_have():
+        pids.add(int(ask(server, b"")))
+        return len(pids) == wanted
+
+    wait_until(all_have)
+    return pids
+
+
+@pytest.mark.parametrize("share", ["reuseport", "listener"])
+def test_all_workers_serve(share):
+    with at_work(server := new_server(Pid, workers=3, share=share)) as record:
+        pids = pids_of(server, 3)
+        assert pids == {event.pid for event in record} == set(children())
+        assert [0, 1, 2] == sorted(event.index for event in record)
+    ends = of(record, IWorkerEnded)
+    assert [("stopped", 0)] * 3 == [(event.reason, event.status) for event in ends]
+
+
+@pytest.mark.parametrize("base", [greensock.TCPServer, socketserver.TCPServer, HTTPServer])
+@pytest.mark.parametrize("worker_model", ["greenlet", "thread"])
+def test_connections(base, worker_model):
+    with at_work(server := new_server(Echo, base, worker_model=worker_model)):
+        with connect(server) as one, connect(server) as other:
+            other.sendall(b"hello")
+            assert b"hello" == other.recv(100)
+            one.sendall(b"hello")
+            assert b"hello" == one.recv(100)
+
+
+@pytest.mark.parametrize("base", [greensock.UDPServer, socketserver.UDPServer])
+@pytest.mark.parametrize("share", ["reuseport", "listener"])
+def test_datagrams(base, share):
+    with at_work(server := new_server(ShoutDatagram, base, share=share)):
+        assert [b"HELLO"] * 9 == [ask(server, b"hello") for _ in range(9)]
+
+
+@pytest.mark.parametrize(
+    "base, handler",
+    [(greensock.UnixStreamServer, Shout), (greensock.UnixDatagramServer, ShoutDatagram)],
+)
+def test_unix_paths(base, handler, tmp_path):
+    path = str(tmp_path / "path")
+    with at_work(server := new_server(handler, base, path)):
+        assert [b"HELLO\n"] * 3 == [ask(server, b"hello\n") for _ in range(3)]
+    assert not os.path.exists(path)
+
+
+class Site(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"%d" % os.getpid())
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.parametrize("base", [HTTPServer, ThreadingHTTPServer])
+def test_servers_of_the_standard_library(base):
+    with at_work(server := new_server(Site, base)) as record:
+        answer = ask(server, b"GET / HTTP/1.0\r\n\r\n")
+        assert int(answer.rpartition(b"\n")[2]) in [event.pid for event in record]
+
+
+class Model(greensock.BaseRequestHandler):
+    """Tells what it runs in."""
+
+    def handle(self):
+        mixins = [cls.__name__ for cls in type(self.server).__mro__ if "MixIn" in cls.__name__]
+        self.request.sendall(f"{self.server.model} {mixins[1]}".encode())
+
+
+def test_a_class_with_a_model_of_its_own_keeps_it():
+    class Both(PreforkMixIn, greensock.ThreadingMixIn, greensock.TCPServer):
+        workers = 1
+
+    with at_work(server := Both(LOCAL, Model)):
+        assert b"thread ThreadingMixIn" == ask(server)
+
+
+@pytest.mark.parametrize("model, mixin", [("greenlet", "GreenletMixIn"), ("thread", "ThreadingMixIn")])
+def test_in_a_worker_the_server_is_one_of_the_model(model, mixin):
+    with at_work(server := new_server(Model, worker_model=model)):
+        assert f"{model} {mixin}".encode() == ask(server)
+        assert "prefork" == server.model
+
+
+def test_hooks(mailbox):
+    class Hooked(Server):
+        def worker_started(self, index):
+            mailbox.put(("started", index, self.worker_index))
+
+        def worker_stopping(self):
+            mailbox.put(("stopping", self.worker_index))
+
+    server = Hooked(LOCAL, Pid)
+    with at_work(server):
+        assert [("started", 0, 0), ("started", 1, 1)] == sorted(mailbox.take(2))
+    assert [("stopping", 0), ("stopping", 1)] == sorted(mailbox.take(2))
+    assert server.worker_index is None
+
+
+def test_whoever_dies_is_replaced():
+    with at_work(server := new_server(Pid)) as record:
+        (victim, *_) = pids_of(server, 2)
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: len(of(record, IWorkerStarted)) == 3)
+        pids = pids_of(server, 2)
+        assert victim not in pids
+        (end,) = of(record, IWorkerEnded)
+        assert ("died", signal.SIGKILL, 0.0) == (end.reason, end.status, end.pause)
+        assert end.index == of(record, IWorkerStarted)[2].index
+
+
+@pytest.mark.parametrize("share", ["reuseport", "listener"])
+def test_who_waits_in_the_queue_of_one_that_dies_is_served_by_the_next(share):
+    def handle(request, client_address, server):
+        if request.recv(1) == b"!":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        request.sendall(b"%d" % os.getpid())
+
+    with at_work(server := new_server(handle, workers=1, share=share)) as record:
+        (worker,) = of(record, IWorkerStarted)
+        with connect(server) as first:
+            first.sendall(b"!")
+            wait_until(lambda: state_of(worker.pid) == "T")
+            with connect(server) as second:
+                second.sendall(b"?")
+                os.kill(worker.pid, signal.SIGKILL)
+                assert int(second.recv(100)) != worker.pid
+
+
+def state_of(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rpartition(")")[2].split()[0]
+
+
+def test_one_that_keeps_dying_waits_longer_and_longer():
+    class Doomed(Server):
+        workers = 1
+
+        def worker_started(self, index):
+            os._exit(3)
+
+    server = Doomed(LOCAL, Pid)
+    with recorded(IWorkerEnded) as record, served(server):
+        wait_until(lambda: len(record) == 4)
+    assert [0.0, 0.1, 0.2, 0.4] == [event.pause for event in record[:4]]
+    assert {3 << 8} == {event.status for event in record[:4]}
+
+
+def test_what_a_hook_raises_is_told(mailbox):
+    class Wrong(Server):
+        workers = 1
+
+        def worker_started(self, index):
+            raise ValueError("no such thing")
+
+    def note(event):
+        mailbox.put((event.index, str(event.error), event.server.worker_index))
+
+    with subscribed(IWorkerFailed, note), served(Wrong(LOCAL, Pid)):
+        assert (0, "no such thing", 0) == mailbox.get()
+
+
+def test_one_whose_hub_stands_still_is_killed():
+    def handle(request, client_address, server):
+        if request.recv(1) == b"!":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        request.sendall(b"%d" % os.getpid())
+
+    with at_work(server := new_server(handle, workers=1, worker_timeout=0.5)) as record:
+        with connect(server) as client:
+            client.sendall(b"!")
+            with suppress(ConnectionResetError):
+                assert b"" == client.recv(1)
+        wait_until(lambda: of(record, IWorkerEnded))
+        assert "hung" == of(record, IWorkerEnded)[0].reason
+        assert ask(server, b"?")
+
+
+def test_enough_requests():
+    with at_work(server := new_server(Pid, workers=1, max_requests=3)) as record:
+        assert pids_of(server, 3)
+        wait_until(lambda: len(of(record, IWorkerEnded)) > 1)
+    assert "max_requests" == of(record, IWorkerEnded)[0].reason
+
+
+def test_enough_memory():
+    with at_work(server := new_server(Pid, workers=1, max_rss=1, worker_timeout=1.0)) as record:
+        wait_until(lambda: of(record, IWorkerEnded))
+        assert ask(server, b"")
+    assert "max_rss" == of(record, IWorkerEnded)[0].reason
+
+
+def test_reload():
+    with at_work(server := new_server(Pid)) as record:
+        before = pids_of(server, 2)
+        server.reload()
+        wait_until(lambda: len(of(record, IWorkerEnded)) == 2)
+        assert not before & pids_of(server, 2)
+    kinds = [type(event).__name__ for event in record]
+    one_by_one = ["WorkerStarted"] * 2 + ["WorkerStarted", "WorkerEnded"] * 2
+    assert one_by_one == kinds[:6] or kinds[2:6].count("WorkerStarted") == 2
+    assert {"replaced"} == {event.reason for event in of(record, IWorkerEnded)[:2]}
+
+
+def test_reload_lets_those_at_work_finish():
+    with at_work(server := new_server(Trap, workers=1)) as record:
+        with connect(server) as client:
+            assert b"trapped\n" == client.recv(100)
+            server.reload()
+            wait_until(lambda: len(of(record, IWorkerStarted)) == 2)
+            assert not of(record, IWorkerEnded)
+        wait_until(lambda: of(record, IWorkerEnded))
+
+
+def test_more_and_fewer():
+    with at_work(server := new_server(Pid, workers=1)) as record:
+        server.add_worker()
+        assert 2 == len(pids_of(server, 2))
+        server.remove_worker()
+        wait_until(lambda: of(record, IWorkerEnded))
+        server.remove_worker()  # of the last one nothing
+        assert 1 == len(pids_of(server, 1))
+        assert ["removed"] == [event.reason for event in of(record, IWorkerEnded)]
+
+
+def test_drain():
+    server = new_server(Shout)
+    with recorded(IWorkerStarted, IWorkerEnded) as record, serving(server) as call:
+        wait_until(lambda: len(record) == 2)
+        with connect(server) as client:
+            client.sendall(b"half")
+            draining = Call("thread", server.drain)
+            wait_until(lambda: refused(server))
+            client.sendall(b" a line\n")
+            assert b"HALF A LINE\n" == rest(client)
+            assert [] == draining.end()
+        call.end()
+    assert {"drained"} == {event.reason for event in of(record, IWorkerEnded)}
+
+
+def refused(server):
+    try:
+        connect(server).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_shutdown_in_a_handler_ends_all():
+    def handle(request, client_address, server):
+        server.shutdown()
+        request.sendall(b"asked")
+
+    server = new_server(handle)
+    with serving(server) as call:
+        assert b"asked" == ask(server)
+        call.end()
+        server.server_close()
+    assert not children()
+
+
+def test_it_can_be_served_again():
+    server = new_server(Pid)
+    for _ in range(2):
+        with serving(server) as call:
+            assert int(ask(server, b"")) in children()
+            server.shutdown()
+            call.end()
+    server.server_close()
+    assert not children()
+
+
+def test_nothing_is_left_behind():
+    before = descriptors()
+    for _ in range(2):
+        with at_work(server := new_server(Pid)) as record:
+            os.kill(of(record, IWorkerStarted)[0].pid, signal.SIGKILL)
+            server.reload()
+            wait_until(lambda: len(of(record, IWorkerEnded)) >= 2)
+    assert before == descriptors()
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("workers", 0),
+        ("workers", "many"),
+        ("worker_model", "fork"),
+        ("share", "evenly"),
+        ("worker_timeout", 0),
+        ("max_requests", -1),
+        ("max_requests_jitter", -1),
+        ("max_rss", 0.5),
+    ],
+)
+def test_what_cannot_be_is_said_before_bind(name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value!r}"):
+        new_server(Pid, **{name: value})
+
+
+def test_a_second_start_is_refused():
+    with at_work(server := new_server(Pid)):
+        with pytest.raises(OSError):
+            new_server(Pid, address=server.server_address)
+
+
+@pytest.mark.parametrize("worker_model", ["greenlet", "thread"])
+def test_it_keeps_what_the_contract_promises(worker_model):
+    check_model(type("Mixin", (PreforkMixIn,), {"workers": 1, "worker_model": worker_model}))
