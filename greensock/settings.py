@@ -12,7 +12,7 @@ from .net import native
 
 OVERLOAD = ("backlog", "reject", "close")
 WORKER_MODELS = ("greenlet", "thread")
-SHARE = ("reuseport", "listener")
+SHARE = ("reuseport", "listener", "balance")
 
 
 def _one_of(values: tuple[str, ...]) -> str:

@@ -16,6 +16,7 @@ from ..net import handover, native
 from ..net.listeners import let_rebind, note_listening
 from ..supervision.attendance import Attendance
 from ..supervision.desk import Desk
+from ..supervision.hatch import Taking, hatch
 from ..supervision.supervisor import Supervisor
 from ..supervision.team import Team
 from .base import ModelMixIn
@@ -103,7 +104,8 @@ class PreforkMixIn(ModelMixIn):
         if self.fileno() < 0:
             raise is_closed(self)
         if self._gs_team is None:
-            at_desk = self._gs_work_at_desk if self._gs_counters() else None
+            has_desk = self._gs_balances() or self._gs_counters()
+            at_desk = self._gs_work_at_desk if has_desk else None
             self._gs_team = Team(self, self._gs_listener_for, self._gs_work, at_desk)
         self._gs_team.have(_cores() if self.workers == "cores" else self.workers)
         return Supervisor(self, self._gs_team)
@@ -120,9 +122,11 @@ class PreforkMixIn(ModelMixIn):
             supervisor.ask(order)
 
     def _gs_listener_for(self, index):
-        """The listener of a slot."""
+        """The listener of a slot; and the other end, if it is a hatch."""
+        if self._gs_balances():
+            return hatch(self.socket)
         if index == 0 or not self._gs_has_listeners():
-            return self.socket
+            return self.socket, None
         listener = native.Socket(self.socket.family, self.socket.type)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -139,8 +143,11 @@ class PreforkMixIn(ModelMixIn):
             listener.close()
             raise
         if handover.is_tls(self.socket):
-            return handover.listening_alike(listener, self.socket)
-        return listener
+            listener = handover.listening_alike(listener, self.socket)
+        return listener, None
+
+    def _gs_balances(self):
+        return self.share == "balance"
 
     def _gs_has_listeners(self):
         """Whether every worker can have a listener of its own."""
@@ -178,42 +185,58 @@ class PreforkMixIn(ModelMixIn):
         return []
 
     def _gs_work_at_desk(self, slot, worker):
-        team, counters = self._gs_team, self._gs_counters()
-        desk = Desk(self, team, worker, counters)
-        self._gs_loop.leave_to(slot)
-        return desk.live()
+        try:
+            desk = Desk(self, self._gs_team, worker, self._gs_counters())
+            self._gs_loop.leave_to(slot)
+            return desk.live()
+        except BaseException as error:
+            events.emit(events.WorkerFailed, self, None, error)
+            return 1
 
     # The workers
 
     def _gs_work(self, slot, worker):
         """All of a worker's life, and the status it exits with."""
         try:
-            self._gs_become_worker(slot)
+            self._gs_become_worker(slot, worker)
             self._gs_attendance = Attendance(self, worker)
             return self._gs_attendance.live()
         except BaseException as error:
             events.emit(events.WorkerFailed, self, slot.index, error)
             return 1
 
-    def _gs_become_worker(self, slot):
+    def _gs_become_worker(self, slot, worker):
         self._gs_loop.leave_to(slot)
         self._gs_team = self._gs_loop = None
+        if isinstance(slot.listener, Taking):
+            self._gs_take_from(slot.listener, worker.card)
+        self.socket = slot.listener
         self.__class__ = _worker_class(type(self), self.worker_model)
         self.model = next(
             vars(cls)["model"] for cls in type(self).__mro__
             if cls is not PreforkMixIn and issubclass(cls, ModelMixIn) and "model" in vars(cls)
         )
-        self.socket = slot.listener
         if not slot.has_own_queue:
             self._gs_requests_per_turn = 1  # leave some to the others
         self._gs_was_served = self._gs_stop_on_start = False
         self._gs_context_from = None  # certificates may have changed since
         self.worker_index = slot.index
 
+    def _gs_take_from(self, taking, card):
+        taking.card = card
+        if handover.is_tls(self.socket):
+            self.ssl_context, self.implicit_tls = self.socket.context, True
+        self.socket.close()
+
     def _gs_join_crew(self, job):
         super()._gs_join_crew(job)
         if self._gs_attendance is not None:
-            self._gs_attendance.note_taken()
+            self._gs_attendance.note_joined(len(self._gs_crew))
+
+    def _gs_leave_crew(self, job):
+        super()._gs_leave_crew(job)
+        if self._gs_attendance is not None:
+            self._gs_attendance.note_left(len(self._gs_crew))
 
 
 def _cores():

@@ -63,8 +63,13 @@ class Attendance:
         self._card.beat()
         self._line.say("ready")
 
-    def note_taken(self):
-        """It has taken one more request."""
+    def note_left(self, live):
+        """A request has ended, and there are so many."""
+        self._card.note_live(live)
+
+    def note_joined(self, live):
+        """It has taken one more request, and there are so many."""
+        self._card.note_live(live)
         self._taken += 1
         if self._taken == self._most:
             self._line.say("enough", "max_requests")

@@ -22,8 +22,8 @@ _LENGTH = struct.Struct("=I")
 class Card:
     """What one worker notes.
 
-    ``beaten_at``: when its hub turned last, in monotonic seconds, 0.0 before it has. ``ended``: how
-    many connections that were handed to it have ended.
+    ``beaten_at``: when its hub turned last, in monotonic seconds, 0.0 before it has. ``taken``: how
+    many connections it has taken from its hatch. ``live``: how many it has.
     """
 
     def __init__(self, memory, number):
@@ -36,16 +36,24 @@ class Card:
         return self._numbers[0]
 
     @property
-    def ended(self):
+    def taken(self):
         return int(self._numbers[1])
+
+    @property
+    def live(self):
+        return int(self._numbers[3])
 
     def beat(self):
         """Note that the hub turns."""
         self._numbers[0] = monotonic()
 
-    def note_ended(self):
-        """Note that one connection more has ended."""
+    def note_taken(self):
+        """Note that it has taken one connection more."""
         self._numbers[1] += 1
+
+    def note_live(self, number):
+        """Note that it has so many."""
+        self._numbers[3] = number
 
     def write(self, notes):
         """Replace the notes, bytes; ValueError if there are too many of them.

@@ -6,6 +6,7 @@ missed: if it dies the next one begins with what the supervisor and the board kn
 
 import json
 import os
+import signal
 from contextlib import ExitStack
 
 import gevent
@@ -13,6 +14,7 @@ from gevent.lock import RLock
 from gevent.socket import socket as Socket
 
 from .attendance import BEATS, LEISURELY
+from .balancing import Balancing
 
 # Seconds for a worker to answer. It is asked on its hub, which may be busy.
 PATIENCE = 2.0
@@ -59,8 +61,16 @@ class Desk:
         self._line = worker.its_line
         self._counters = counters
         self._ended = gevent.event.Event()
+        self._balancing = None
+        if any(slot.pushing is not None for slot in team.slots):
+            self._balancing = Balancing(self)
+        for slot in team.slots:
+            if slot.pushing is not None and slot.is_wanted:
+                self._balancing.open(slot.index, os.dup(slot.pushing.fileno()))
         for slot, other in team.workers:
             self._meet(slot.index, other.child.pid, other.card.number, os.dup(other.ear.fileno()))
+            if other is slot.worker:
+                self._note_ready(slot.index, other.child.pid)
 
     def live(self):
         """Be there until told to leave; the exit status of the process."""
@@ -71,7 +81,12 @@ class Desk:
         beats.start(self._card.beat)
         words = hub.loop.io(self._line.fileno(), 1)
         words.start(self._hear)
+        for number in signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT:
+            # A terminal sends them to everybody; the supervisor says what they mean.
+            signal.signal(number, signal.SIG_IGN)
         with ExitStack() as at_the_end:
+            if self._balancing is not None:
+                at_the_end.enter_context(self._balancing)
             for counter in self._counters:
                 at_the_end.enter_context(counter(self))
             self._card.beat()
@@ -91,14 +106,50 @@ class Desk:
 
     def _hear(self):
         for word, *rest in self._line.hear():
-            if word == "worker":
-                self._meet(*map(int, rest), self._line.passed.popleft())
-            elif word == "gone":
-                self.workers.pop(int(rest[0])).close()
-            elif word in ("retire", "cut"):
-                self._ended.set()
+            _WORDS[word](self, *map(int, rest))
         if not self._line.is_open:
             self._ended.set()
 
-    def _meet(self, index, pid, number, fd):
-        self.workers[pid] = Known(index, pid, self.board.card(number), fd)
+    def _meet(self, index, pid, number, fd=None):
+        if fd is None:
+            fd = self._line.passed.popleft()
+        known = self.workers[pid] = Known(index, pid, self.board.card(number), fd)
+        if self._balancing is not None:
+            self._balancing.meet(index, pid, known.card)
+
+    def _note_ready(self, index, pid):
+        if self._balancing is not None:
+            self._balancing.note_ready(index, pid)
+
+    def _forget(self, index, pid):
+        self.workers.pop(pid).close()
+        if self._balancing is not None:
+            self._balancing.forget(index, pid)
+
+    def _open(self, index):
+        self._balancing.open(index, self._line.passed.popleft())
+
+    def _close(self, index):
+        self._balancing.close(index)
+        self.tell("without", index)
+
+    def _finish(self, at_once):
+        if self._balancing is not None:
+            self._balancing.finish(at_once=bool(at_once))
+        self.tell("handed")
+
+    def _end(self):
+        self._ended.set()
+
+
+# What the supervisor may say.
+_WORDS = {
+    "worker": Desk._meet,
+    "ready": Desk._note_ready,
+    "gone": Desk._forget,
+    "slot": Desk._open,
+    "without": Desk._close,
+    "drain": lambda desk, at_once: gevent.spawn(desk._finish, at_once),
+    "retire": Desk._end,
+    "cut": Desk._end,
+}

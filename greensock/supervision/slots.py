@@ -12,11 +12,12 @@ class Slot:
     status. ``worker``: who is at work, None while there is nobody. ``successor``: who will be, as soon as
     it is ready; the worker stays until then. ``leaving``: who takes no more. ``is_wanted``: whether
     there shall be a worker. A slot that is not wanted any more goes when its queue is empty.
-    ``has_own_queue``: whether nobody else takes from the listener. ``has_listener``: whether that is
+    ``pushing``: where connections are pushed, if its listener is a hatch. ``has_own_queue``: whether nobody else takes from the listener. ``has_listener``: whether that is
     not the server's own.
     """
 
     def __init__(self, index, work, listener=None, has_own_queue=False, has_listener=False):
+        self.pushing = None
         self.index = index
         self.work = work
         self.listener = listener
@@ -122,3 +123,9 @@ class Slot:
             self.is_emptied = True
             return 0.0
         return self.wait_after(worker.seconds_ready)
+
+    def close(self):
+        """Close the listener, and where connections are pushed."""
+        self.listener.close()
+        if self.pushing is not None:
+            self.pushing.close()

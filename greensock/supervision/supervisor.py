@@ -44,6 +44,7 @@ class Supervisor:
         self._ended = Event()
         self._ending = None
         self._to_replace = []
+        self._are_out = False
 
     # What is asked of a Loop, too
 
@@ -114,8 +115,11 @@ class Supervisor:
             timeout = min((seconds for seconds in due if seconds is not None), default=None)
         elif self._ending == "stop":
             return
-        if "shutdown" in self._team.wait(timeout, self._orders):
-            self._stop()
+        for word in self._team.wait(timeout, self._orders):
+            if word == "shutdown":
+                self._stop()
+            elif word == "handed" and self._ending == "drain":
+                self._leave_queues()
 
     def _see_off(self):
         left = self._server._gs_drain_left()
@@ -146,13 +150,18 @@ class Supervisor:
     def _drain(self):
         if self._ending is None:
             self._ending = "drain"
-            left = self._server._gs_drain_left()
-            are_out = self._team.keep_newcomers_out()
+            self._are_out = self._team.keep_newcomers_out()
             self._team.note_reason("drained")
-            self._team.say("drain", int(are_out), *([] if left is None else [left]))
-            # As soon as a queue is empty, newcomers shall be refused.
-            self._team.close_listeners()
-            self._server._gs_release_listener()
+            # Who deals connections out has to deal out first.
+            if not (self._team.balances and self._team.tell_desk("drain", 0)):
+                self._leave_queues()
+
+    def _leave_queues(self):
+        """Have the workers empty the queues, and whoever comes after that refused."""
+        left = self._server._gs_drain_left()
+        self._team.say("drain", int(self._are_out), *([] if left is None else [left]))
+        self._team.close_listeners()
+        self._server._gs_release_listener()
 
     def _cut(self):
         self._ending = "cut"

@@ -39,6 +39,11 @@ class Team:
         """Everybody who is there, with the slot."""
         return [(slot, worker) for slot in self.slots for worker in slot.workers]
 
+    @property
+    def balances(self):
+        """Whether it is the desk that accepts."""
+        return any(slot.pushing is not None for slot in self.slots)
+
     def have(self, workers):
         """Have so many workers."""
         while sum(slot.is_wanted for slot in self.slots) < workers:
@@ -48,19 +53,27 @@ class Team:
         """Have one worker more. OSError if it cannot have a listener."""
         taken = {slot.index for slot in self.slots}
         index = next(index for index in count() if index not in taken)
-        listener = self._open_listener(index)
+        listener, pushing = self._open_listener(index)
         # For good: a worker that ends would make it block for all who have it.
         os.set_blocking(listener.fileno(), False)
         has_own_queue = all(listener is not slot.listener for slot in self.slots)
         has_listener = listener is not self._server.socket
-        self.slots.append(Slot(index, self._work, listener, has_own_queue, has_listener))
+        slot = Slot(index, self._work, listener, has_own_queue, has_listener)
+        slot.pushing = pushing
+        self.slots.append(slot)
+        if pushing is not None:
+            self.tell_desk("slot", index, fd=pushing.fileno())
 
     def remove(self):
         """Have one worker less, but at least one."""
         wanted = [slot for slot in self.slots if slot.is_wanted]
         if len(wanted) > 1:
             last = wanted[-1]
-            if last.has_listener:
+            if last.pushing is not None:
+                last.is_wanted = last.wants_successor = False
+                if self.tell_desk("without", last.index):
+                    return  # to be given up when the desk has understood
+            elif last.has_listener:
                 keep_newcomers_out(last.listener)
             last.give_up()
 
@@ -68,7 +81,7 @@ class Team:
         """Have somebody where somebody is missing; seconds until there may be more to do."""
         for slot in self.slots:
             if slot.is_over and slot.has_listener:
-                slot.listener.close()
+                slot.close()
         self.slots = [slot for slot in self.slots if not slot.is_over]
         times = [slot.fill(self._begin) for slot in self._places]
         return min((seconds for seconds in times if seconds is not None), default=None)
@@ -85,15 +98,17 @@ class Team:
             events.emit(events.WorkerFailed, self._server, slot.index, error)
             return None
         if slot is not self.desk:
-            self._tell_desk(
+            self.tell_desk(
                 "worker", slot.index, worker.child.pid, card.number, fd=worker.ear.fileno()
             )
         return worker
 
-    def _tell_desk(self, *words, fd=None):
+    def tell_desk(self, *words, fd=None):
+        """Say it at the desk, if there is one; whether somebody is there to hear."""
         clerk = self.desk and self.desk.worker
         if clerk is not None and not clerk.line.say(*words, fd=fd):
             clerk.kill("hung")  # it does not listen; the next one begins with all there is
+        return clerk is not None
 
     @property
     def _places(self):
@@ -126,6 +141,7 @@ class Team:
                 said += self._heard(slot, worker, word, *rest)
             if has_ended:
                 self._reap(slot, worker)
+                said += ["handed"] if slot is self.desk else []
         return said
 
     def _heard(self, slot, worker, word, *rest):
@@ -133,9 +149,13 @@ class Team:
             if word == "ready":
                 slot.note_ready(worker)
                 return []
+            if word == "without":
+                self._give_up(int(rest[0]))
+                return []
             return [word]
         if word == "ready":
             events.emit(events.WorkerStarted, self._server, slot.index, worker.child.pid)
+            self.tell_desk("ready", slot.index, worker.child.pid)
             slot.note_ready(worker)
         elif word == "leaving":
             slot.retire(worker, "asked")
@@ -145,6 +165,11 @@ class Team:
         else:
             return [word]
         return []
+
+    def _give_up(self, index):
+        for slot in self.slots:
+            if slot.index == index:
+                slot.give_up()
 
     def kill_hung(self, limit):
         """End those whose hub stands still for ``limit`` seconds; when to look again."""
@@ -183,14 +208,18 @@ class Team:
         status = worker.end()
         self.board.take_back(worker.card)
         pause = slot.forget(worker, status)
-        if slot is not self.desk:
-            self._tell_desk("gone", worker.child.pid)
+        if slot is self.desk:
+            for each in self.slots:
+                if not each.is_wanted:
+                    each.give_up()  # which it may have been about to answer for
+        else:
+            self.tell_desk("gone", slot.index, worker.child.pid)
         what = slot.index, worker.child.pid, worker.reason or "died", status, pause
         events.emit(events.WorkerEnded, self._server, *what)
 
     def retire_all(self, reason):
         """Have everybody take no more, and leave when they are done."""
-        for slot in self.slots:
+        for slot in self._places:
             slot.retire_all(reason)
 
     def say(self, *words):
@@ -201,14 +230,15 @@ class Team:
     def keep_newcomers_out(self):
         """Let nobody new into the queues; whether that could be done for all of them."""
         done = [self._server._gs_keep_newcomers_out()]
-        done += [keep_newcomers_out(slot.listener) for slot in self.slots if slot.has_listener]
+        own = [slot for slot in self.slots if slot.has_listener and slot.pushing is None]
+        done += [keep_newcomers_out(slot.listener) for slot in own]
         return all(done)
 
     def close_listeners(self):
         """Leave the listeners to the workers, but for the server's own."""
         for slot in self.slots:
             if slot.has_listener:
-                slot.listener.close()
+                slot.close()
 
     def close(self):
         """Look after nobody any more. Who is at work still is left alone."""
@@ -230,6 +260,8 @@ class Team:
         """In a worker of ``slot``: close what is the supervisor's, or another slot's."""
         for other in self.slots:
             if other.listener is not slot.listener:
-                other.listener.close()
+                other.close()
+            elif other.pushing is not None:
+                other.pushing.close()
         for _, worker in self._everybody:
             worker.close_in_child()

@@ -1,0 +1,83 @@
+"""Connections go from one process to another: accepted here, served there.
+
+A hatch has two ends. What was pushed through and not taken yet stays in it, whoever dies.
+"""
+
+import errno
+import marshal
+import os
+import socket
+import struct
+
+from ..net import native
+from ..net.handover import family_of, type_of
+
+# Bytes of an address, at most: a path of 108 bytes, and what marshal needs beside it.
+_LONGEST = 512
+_ROOM_FOR_ONE = socket.CMSG_SPACE(4)
+
+
+class Taking(native.Socket):  # type: ignore[misc,valid-type]
+    """The end where connections come out. To servers it is a listener like any other.
+
+    ``card``: where its process notes how many it has taken.
+    """
+
+    card = None
+    _name = None
+
+    @classmethod
+    def of(cls, listener, fd):
+        """One that passes for ``listener``."""
+        taking = cls(family_of(listener), type_of(listener), listener.proto, fileno=fd)
+        taking._name = listener.getsockname()
+        return taking
+
+    def _accept(self):
+        data, passed, _, _ = self.recvmsg(_LONGEST, _ROOM_FOR_ONE, socket.MSG_DONTWAIT)
+        if not data:
+            self.close()  # nobody pushes any more
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        if self.card is not None:
+            self.card.note_taken()
+        if not passed:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))  # the system has closed it
+        (fd,) = struct.unpack("@i", passed[0][2][:4])
+        return fd, marshal.loads(data)
+
+    def getsockname(self):
+        return self._name
+
+    def getsockopt(self, level, option, *size):
+        if (level, option) == (socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            return 1
+        return super().getsockopt(level, option, *size)
+
+
+class Pushing:
+    """The end where connections go in. It never waits."""
+
+    def __init__(self, fd):
+        self._sock = native.Socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=fd)
+        self._sock.setblocking(False)
+
+    def fileno(self):
+        return self._sock.fileno()
+
+    def push(self, fd, address):
+        """Pass a connection on, a descriptor, which stays open here; False if there is no room."""
+        passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("@i", fd))]
+        try:
+            self._sock.sendmsg([marshal.dumps(address)], passed)
+        except OSError:
+            return False
+        return True
+
+    def close(self):
+        self._sock.close()
+
+
+def hatch(listener):
+    """Both ends of a new one for connections of ``listener``: (taking, pushing)."""
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return Taking.of(listener, one.detach()), Pushing(other.detach())
