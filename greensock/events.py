@@ -154,6 +154,23 @@ class WorkerFailed(_ServerEvent):
 
 
 @dataclass(frozen=True, eq=False)
+@implementer(interfaces.IUpgradeEnded)
+class UpgradeEnded(_ServerEvent):
+    """See IUpgradeEnded."""
+
+    pid: int
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IUpgradeFailed)
+class UpgradeFailed(_ServerEvent):
+    """See IUpgradeFailed."""
+
+    pid: int
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IRequestFailed)
 class RequestFailed(_ServerEvent):
     """See IRequestFailed."""

@@ -110,3 +110,11 @@ subscribe(
     interfaces.IWorkerFailed,
     lambda event: logger.error("worker %s failed", event.index, exc_info=event.error),
 )
+_write(interfaces.IUpgradeEnded, logging.INFO, "process %d has taken over", "pid")
+_write(
+    interfaces.IUpgradeFailed,
+    logging.ERROR,
+    "the new version, process %d, did not get ready: %s",
+    "pid",
+    "reason",
+)

@@ -93,6 +93,7 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "worker_model": (WORKER_MODELS.__contains__, _one_of(WORKER_MODELS)),
     "share": (SHARE.__contains__, _one_of(SHARE)),
     "worker_timeout": _SECONDS,
+    "upgrade_timeout": _SECONDS,
     "max_requests": _WHOLE_OR_NONE,
     "max_requests_jitter": (lambda value: _is_whole(value, least=0), "a whole number, 0 or more"),
     "max_rss": (

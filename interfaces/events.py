@@ -53,6 +53,20 @@ class IWorkerFailed(IServerEvent):
     error = Attribute("The exception.")
 
 
+class IUpgradeEnded(IServerEvent):
+    """A new version of the program serves now, and this one drains. Told in the supervisor."""
+
+    pid = Attribute("The process of the new version's supervisor.")
+
+
+class IUpgradeFailed(IServerEvent):
+    """A new version of the program did not get ready; this one serves on. Told in the supervisor.
+    """
+
+    pid = Attribute("What was its process; 0 if there never was one.")
+    reason = Attribute("Why, in words.")
+
+
 class IRequestFailed(IServerEvent):
     """A handler, or a hook on its way to the handler, raised."""
 

@@ -19,6 +19,7 @@ from ..supervision.desk import Desk
 from ..supervision.hatch import Taking, hatch
 from ..supervision.supervisor import Supervisor
 from ..supervision.team import Team
+from ..supervision.upgrade import inheritance
 from .base import ModelMixIn
 from .greenlets import GreenletMixIn
 from .threads import ThreadingMixIn
@@ -42,8 +43,11 @@ class PreforkMixIn(ModelMixIn):
     max_requests: int | None = None
     max_requests_jitter = 0
     max_rss: int | None = None
+    upgrade_timeout: float | None = 60.0
     worker_index: int | None = None
 
+    _gs_name = ""
+    _gs_inherited: tuple[int, ...] | list[int] = ()
     _gs_team: Team | None = None
     _gs_attendance: Attendance | None = None
 
@@ -73,6 +77,20 @@ class PreforkMixIn(ModelMixIn):
     def remove_worker(self) -> None:
         """Have one worker less, but at least one."""
         self._gs_ask("remove")
+
+    def upgrade(self) -> None:
+        """Have the program started anew, and leave to it when it is ready."""
+        self._gs_ask("upgrade")
+
+    def server_bind(self):
+        """Bind the socket, or go on with that of the program which this one replaces."""
+        self._gs_name = repr((int(self.socket.family), int(self.socket.type), self.server_address))
+        inherited = inheritance.take(self._gs_name)
+        if inherited:
+            self.socket.close()
+            self.socket = _Bound(fileno=inherited[0])
+            self._gs_inherited = inherited[1:]
+        super().server_bind()
 
     def shutdown(self) -> None:
         """Make ``serve_forever`` return; in a worker, the supervisor's."""
@@ -108,6 +126,9 @@ class PreforkMixIn(ModelMixIn):
             at_desk = self._gs_work_at_desk if has_desk else None
             self._gs_team = Team(self, self._gs_listener_for, self._gs_work, at_desk)
         self._gs_team.have(_cores() if self.workers == "cores" else self.workers)
+        inherited, self._gs_inherited = self._gs_inherited, ()
+        for fd in inherited:
+            self._gs_team.finish(native.Socket(fileno=fd))
         return Supervisor(self, self._gs_team)
 
     def _gs_loop_opened(self, loop):
@@ -127,6 +148,8 @@ class PreforkMixIn(ModelMixIn):
             return hatch(self.socket)
         if index == 0 or not self._gs_has_listeners():
             return self.socket, None
+        if self._gs_inherited:
+            return self._gs_under_tls(native.Socket(fileno=self._gs_inherited.pop(0))), None
         listener = native.Socket(self.socket.family, self.socket.type)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -142,9 +165,12 @@ class PreforkMixIn(ModelMixIn):
         except BaseException:
             listener.close()
             raise
+        return self._gs_under_tls(listener), None
+
+    def _gs_under_tls(self, listener):
         if handover.is_tls(self.socket):
-            listener = handover.listening_alike(listener, self.socket)
-        return listener, None
+            return handover.listening_alike(listener, self.socket)
+        return listener
 
     def _gs_balances(self):
         return self.share == "balance"
@@ -161,6 +187,19 @@ class PreforkMixIn(ModelMixIn):
         except (OSError, AttributeError):
             return False  # the system has no such thing
         return True
+
+    def _gs_bequest(self):
+        """What a new version of the program needs; see Successor."""
+        own = [slot for slot in self._gs_team.slots if slot.has_listener and slot.pushing is None]
+        return {self._gs_name: [self.fileno(), *(slot.listener.fileno() for slot in own)]}
+
+    def _gs_disown(self):
+        """The new version has it all; take nothing away from it."""
+        self._gs_unix_path = None
+
+    def _gs_note_ready(self):
+        """All workers are ready."""
+        inheritance.note_ready(self._gs_name)
 
     def _gs_keep_newcomers_out(self):
         if self._gs_attendance is not None:
@@ -237,6 +276,13 @@ class PreforkMixIn(ModelMixIn):
         super()._gs_leave_crew(job)
         if self._gs_attendance is not None:
             self._gs_attendance.note_left(len(self._gs_crew))
+
+
+class _Bound(native.Socket):  # type: ignore[misc,valid-type]
+    """One that is bound already, by the program which this one replaces."""
+
+    def bind(self, address):
+        """Nothing is left to do."""
 
 
 def _cores():

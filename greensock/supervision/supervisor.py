@@ -10,11 +10,14 @@ from time import monotonic
 
 from gevent.hub import getcurrent
 
+from .. import events
 from ..net import native
 from ..net.crossing import Event
 from ..net.hubs import in_main_thread
+from ..net.systemd import notify
 from .orders import Orders, heard
 from .team import GRACE
+from .upgrade import Successor
 
 SIGNALS = {
     signal.SIGTERM: "end",
@@ -24,6 +27,7 @@ SIGNALS = {
     signal.SIGTTIN: "add",
     signal.SIGTTOU: "remove",
     signal.SIGUSR1: "reopen",
+    signal.SIGUSR2: "upgrade",
 }
 
 
@@ -45,6 +49,8 @@ class Supervisor:
         self._ending = None
         self._to_replace = []
         self._are_out = False
+        self._successor = None
+        self._was_succeeded = False
 
     # What is asked of a Loop, too
 
@@ -89,6 +95,8 @@ class Supervisor:
 
     def close(self):
         """Give back what was taken for the run. Workers that are at work stay."""
+        if self._successor is not None:
+            self._successor.dismiss()
         self._orders.close()
 
     # What only a supervisor is asked for
@@ -102,6 +110,8 @@ class Supervisor:
         with heard(self._orders, SIGNALS if in_main_thread() else {}):
             while self._ending is None:
                 self._turn(None)
+                if self._team.is_complete:
+                    self._server._gs_note_ready()
             if self._ending != "stop":
                 self._see_off()
 
@@ -115,7 +125,12 @@ class Supervisor:
             timeout = min((seconds for seconds in due if seconds is not None), default=None)
         elif self._ending == "stop":
             return
-        for word in self._team.wait(timeout, self._orders):
+        if self._successor is None:
+            others = [self._orders]
+        else:
+            others = [self._orders, self._successor]
+            timeout = self._look_at_successor(timeout)
+        for word in self._team.wait(timeout, *others):
             if word == "shutdown":
                 self._stop()
             elif word == "handed" and self._ending == "drain":
@@ -130,6 +145,29 @@ class Supervisor:
                 break
             self._turn(seconds)
         self._team.end()
+
+    def _look_at_successor(self, timeout):
+        """See how it is getting on; ``timeout``, or the time until its own is over if that is less.
+        """
+        successor, limit = self._successor, self._server.upgrade_timeout
+        is_ready = successor.is_ready()
+        left = None if limit is None else max(0.0, successor.began_at + limit - monotonic())
+        if is_ready:
+            self._was_succeeded = True
+            self._successor = None
+            successor.close()
+            self._server._gs_disown()
+            notify(f"MAINPID={successor.pid}")
+            events.emit(events.UpgradeEnded, self._server, successor.pid)
+            self._server.drain()
+        elif is_ready is not None or left == 0.0:
+            self._successor = None
+            how = successor.dismiss()
+            reason = how if is_ready is not None else f"it was not ready within {limit} s"
+            events.emit(events.UpgradeFailed, self._server, successor.pid, reason)
+        else:
+            return left if timeout is None else timeout if left is None else min(timeout, left)
+        return 0.0
 
     def _replace_next(self):
         if self._to_replace and not any(slot.wants_successor for slot in self._team.slots):
@@ -150,16 +188,20 @@ class Supervisor:
     def _drain(self):
         if self._ending is None:
             self._ending = "drain"
-            self._are_out = self._team.keep_newcomers_out()
-            self._team.note_reason("drained")
+            self._are_out = not self._was_succeeded and self._team.keep_newcomers_out()
+            self._team.note_reason("replaced" if self._was_succeeded else "drained")
             # Who deals connections out has to deal out first.
-            if not (self._team.balances and self._team.tell_desk("drain", 0)):
+            at_once = int(self._was_succeeded)
+            if not (self._team.balances and self._team.tell_desk("drain", at_once)):
                 self._leave_queues()
 
     def _leave_queues(self):
         """Have the workers empty the queues, and whoever comes after that refused."""
         left = self._server._gs_drain_left()
-        self._team.say("drain", int(self._are_out), *([] if left is None else [left]))
+        if self._was_succeeded and not self._team.balances:
+            self._team.say("retire")  # others serve those in the queue
+        else:
+            self._team.say("drain", int(self._are_out), *([] if left is None else [left]))
         self._team.close_listeners()
         self._server._gs_release_listener()
 
@@ -179,6 +221,14 @@ class Supervisor:
         self._server.reopen_logs()
         self._team.say("reopen")
 
+    def _upgrade(self):
+        if self._successor is not None or self._ending is not None:
+            return
+        try:
+            self._successor = Successor(self._server._gs_bequest())
+        except OSError as error:
+            events.emit(events.UpgradeFailed, self._server, 0, str(error))
+
     def _suspend(self):
         if self._server._gs_suspended is not None:
             self._team.say("suspend")
@@ -197,6 +247,7 @@ _ORDERS = {
     "add": Supervisor._add,
     "remove": Supervisor._remove,
     "reopen": Supervisor._reopen,
+    "upgrade": Supervisor._upgrade,
     "suspend": Supervisor._suspend,
     "resume": Supervisor._resume,
 }

@@ -44,6 +44,12 @@ class Team:
         """Whether it is the desk that accepts."""
         return any(slot.pushing is not None for slot in self.slots)
 
+    @property
+    def is_complete(self):
+        """Whether everybody is ready who is wanted."""
+        wanted = [slot for slot in self._places if slot.is_wanted]
+        return all(slot.worker is not None and slot.worker.ready_at for slot in wanted)
+
     def have(self, workers):
         """Have so many workers."""
         while sum(slot.is_wanted for slot in self.slots) < workers:
@@ -51,9 +57,18 @@ class Team:
 
     def add(self):
         """Have one worker more. OSError if it cannot have a listener."""
+        index = self._next_index()
+        self._add(index, *self._open_listener(index))
+
+    def finish(self, listener):
+        """Have what is in the queue of a listener served, and then close it."""
+        self._add(self._next_index(), listener, None).give_up()
+
+    def _next_index(self):
         taken = {slot.index for slot in self.slots}
-        index = next(index for index in count() if index not in taken)
-        listener, pushing = self._open_listener(index)
+        return next(index for index in count() if index not in taken)
+
+    def _add(self, index, listener, pushing):
         # For good: a worker that ends would make it block for all who have it.
         os.set_blocking(listener.fileno(), False)
         has_own_queue = all(listener is not slot.listener for slot in self.slots)
@@ -63,6 +78,7 @@ class Team:
         self.slots.append(slot)
         if pushing is not None:
             self.tell_desk("slot", index, fd=pushing.fileno())
+        return slot
 
     def remove(self):
         """Have one worker less, but at least one."""
