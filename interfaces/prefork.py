@@ -12,17 +12,28 @@ class IPreforkServer(IConcurrencyModel):
     hub and no thread, and blocks the thread that calls it. What is said of ``process_request`` and
     of handlers holds in a worker.
 
-    A worker that dies is replaced at once, by the next of its line. If that dies within half a
-    second of being ready the next one waits 0.1 s, then 0.2 s, and so on, up to 30 s, and there
+    A worker that dies is replaced at once, by the next of its line. If that dies within 0.2
+    seconds of being ready the next one waits 0.1 s, then 0.2 s, and so on, up to 30 s, and there
     always is a next one. Connections that wait in the system's queue wait for whoever comes.
 
     In the main thread it listens to signals, of which those that the program has made arrangements
     for, or that are ignored, stay as they are: SIGTERM and SIGINT drain, SIGQUIT cuts, SIGHUP
     replaces the workers one by one, SIGTTIN adds one, SIGTTOU removes one, SIGUSR1 has every
-    process call ``reopen_logs``. A worker that is sent SIGTERM retires, and one that is sent
-    SIGQUIT cuts its connections; it takes no notice of the other ones.
+    process call ``reopen_logs``, SIGUSR2 starts a new version of the program. A worker that is sent
+    SIGTERM retires, and one that is sent SIGQUIT cuts its connections; it takes no notice of the
+    other ones.
 
     If the supervisor is killed, its workers drain.
+
+    Limits such as ``max_connections`` are those of each worker, and so are ``connections``, events
+    and ``kick``; in the supervisor there are no connections. What ``drain`` has cut is told of in
+    the workers, and it returns an empty list. ``handle_request`` handles a request in the calling
+    process.
+
+    What the system's queues hold is served whatever worker dies, retires or is removed, and
+    whichever version of the program has taken over. It is lost if the supervisor is killed. On
+    removal, clients that connect at this very moment may have to try again, which their system
+    does after a second; where ``net.ipv4.tcp_migrate_req`` is set, it is spared them.
     """
 
     workers = Attribute(
@@ -35,9 +46,11 @@ class IPreforkServer(IConcurrencyModel):
     )
     share = Attribute(
         "How workers share the address. 'reuseport': each has a listener of its own, and the "
-        "system deals connections out; a worker that dies leaves its queue to the next. "
-        "'listener': all wait on one, and take one at a time. For a Unix socket, a socket that was "
-        "adopted, and where the system has no SO_REUSEPORT, it is 'listener' in any case."
+        "system deals connections out by chance; a worker that dies leaves its queue to the next. "
+        "'listener': all wait on one, and take one at a time. 'balance': one more process accepts, "
+        "and deals each connection to the worker that has the fewest, which keeps long ones even. "
+        "'reuseport' is 'listener' for a Unix socket, for a socket that was adopted, and where the "
+        "system has no SO_REUSEPORT, and so is 'balance' for datagrams."
     )
     worker_timeout = Attribute(
         "Seconds for which a worker's hub may stand still, and for which it may take to be ready, "
@@ -52,6 +65,10 @@ class IPreforkServer(IConcurrencyModel):
     )
     max_rss = Attribute(
         "Bytes of memory after which a worker retires (int, 1 or more), None for no limit."
+    )
+    upgrade_timeout = Attribute(
+        "Seconds a new version of the program may take to be ready, before it is killed and this "
+        "one goes on (a number above 0); None for no limit."
     )
     worker_index = Attribute(
         "In a worker its index, 0 for the first; None in any other process. It is inherited by "
@@ -92,4 +109,15 @@ class IPreforkServer(IConcurrencyModel):
         """Have one worker less, but at least one; the last that came retires.
 
         Asks and returns; any thread and signal handler may.
+        """
+
+    def upgrade():
+        """Have the program started anew, and leave to it.
+
+        It is executed with the same arguments, in the directory and with the interpreter this one
+        began with, and gets the sockets: its server that binds the same address goes on with them.
+        When its workers are ready it serves, and this one drains and ends; nobody is refused in
+        between. If it ends before that, or takes too long, this one goes on, and that is told by an
+        IUpgradeFailed. While one is under way another call does nothing. Asks and returns; any
+        thread and signal handler may.
         """

@@ -375,3 +375,21 @@ def test_a_second_start_is_refused():
 @pytest.mark.parametrize("worker_model", ["greenlet", "thread"])
 def test_it_keeps_what_the_contract_promises(worker_model):
     check_model(type("Mixin", (PreforkMixIn,), {"workers": 1, "worker_model": worker_model}))
+
+
+@pytest.mark.parametrize("share", ["reuseport", "listener", "balance"])
+def test_suspend_and_resume(share):
+    with at_work(server := new_server(Pid, share=share)) as record:
+        server.suspend()
+        for _ in of(record, IWorkerStarted):
+            server.add_worker()  # who comes meanwhile takes nobody either
+        wait_until(lambda: len(of(record, IWorkerStarted)) == 4)
+        with connect(server) as client:
+            server.resume()
+            assert client.recv(100)
+        server.suspend(release=True)
+        wait_until(lambda: refused(server))
+        server.resume()
+        assert ask(server, b"")
+        wait_until(lambda: of(record, IWorkerEnded))
+        assert {"replaced"} == {event.reason for event in of(record, IWorkerEnded)}

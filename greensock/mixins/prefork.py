@@ -84,7 +84,9 @@ class PreforkMixIn(ModelMixIn):
 
     def server_bind(self):
         """Bind the socket, or go on with that of the program which this one replaces."""
-        self._gs_name = repr((int(self.socket.family), int(self.socket.type), self.server_address))
+        if not self._gs_name:
+            kind = int(self.socket.family), int(self.socket.type)
+            self._gs_name = repr((*kind, self.server_address))
         inherited = inheritance.take(self._gs_name)
         if inherited:
             self.socket.close()
@@ -119,7 +121,7 @@ class PreforkMixIn(ModelMixIn):
     def _gs_new_loop(self, hub):
         if hub is not None:
             return super()._gs_new_loop(hub)
-        if self.fileno() < 0:
+        if self.fileno() < 0 and self._gs_suspended != "release":
             raise is_closed(self)
         if self._gs_team is None:
             has_desk = self._gs_balances() or self._gs_counters()
@@ -173,7 +175,7 @@ class PreforkMixIn(ModelMixIn):
         return listener
 
     def _gs_balances(self):
-        return self.share == "balance"
+        return self.share == "balance" and not self._gs_takes_datagrams()
 
     def _gs_has_listeners(self):
         """Whether every worker can have a listener of its own."""

@@ -130,8 +130,8 @@ class Attendance:
     def _reopen(self):
         self._begin(self._server.reopen_logs)
 
-    def _suspend(self):
-        self._begin(self._server.suspend)
+    def _suspend(self, how):
+        self._begin(lambda: self._server.suspend(release=how == "release"))
 
     def _resume(self):
         self._begin(self._server.resume)

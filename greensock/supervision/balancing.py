@@ -63,21 +63,25 @@ class Balancing:
         self._places = {}
         self._in_hand = None
         self._backoff = Backoff()
-        self._is_closing = False
+        self._is_resting = False
+        self._watcher = None
         self._timer = None
 
     def __enter__(self):
-        os.set_blocking(self._listener.fileno(), False)
-        self._watcher = gevent.get_hub().loop.io(self._listener.fileno(), 1)
-        self._watcher.start(self._take)
+        # A listener that was released is not there; another desk will have the next one.
+        fd = self._listener.fileno()
+        if fd >= 0:
+            os.set_blocking(fd, False)
+            self._watcher = gevent.get_hub().loop.io(fd, 1)
+            if self._desk.server._gs_suspended is None:
+                self.resume()
         return self
 
     def __exit__(self, *args):
-        self._watcher.stop()
-        self._watcher.close()
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
+        for watcher in self._watcher, self._timer:
+            if watcher is not None:
+                watcher.stop()
+                watcher.close()
 
     def open(self, index, fd):
         """There is one slot more."""
@@ -110,8 +114,19 @@ class Balancing:
                 self._push_on()
                 if self._in_hand is not None:
                     gevent.sleep(FULL)
-        self._is_closing = True
-        self._watcher.stop()
+        self.suspend()
+
+    def suspend(self):
+        """Accept no more."""
+        self._is_resting = True
+        if self._watcher is not None:
+            self._watcher.stop()
+
+    def resume(self):
+        """Accept again."""
+        self._is_resting = False
+        if self._watcher is not None:
+            self._watcher.start(self._take)
 
     def _take(self):
         for _ in range(AT_ONCE):
@@ -158,6 +173,6 @@ class Balancing:
             self._push_on()
         if self._in_hand is not None:
             self._pause(FULL)
-        elif not self._is_closing:
+        elif not self._is_resting:
             self._watcher.start(self._take)
             self._take()

@@ -150,6 +150,8 @@ _WORDS = {
     "slot": Desk._open,
     "without": Desk._close,
     "drain": lambda desk, at_once: gevent.spawn(desk._finish, at_once),
+    "suspend": lambda desk: desk._balancing and desk._balancing.suspend(),
+    "resume": lambda desk: desk._balancing and desk._balancing.resume(),
     "retire": Desk._end,
     "cut": Desk._end,
 }

@@ -9,20 +9,22 @@ class Slot:
     """Who is at work in one place, who comes, and who goes.
 
     ``work(slot, worker)``: what is done there, in the worker's process; it returns the exit
-    status. ``worker``: who is at work, None while there is nobody. ``successor``: who will be, as soon as
-    it is ready; the worker stays until then. ``leaving``: who takes no more. ``is_wanted``: whether
-    there shall be a worker. A slot that is not wanted any more goes when its queue is empty.
-    ``pushing``: where connections are pushed, if its listener is a hatch. ``has_own_queue``: whether nobody else takes from the listener. ``has_listener``: whether that is
-    not the server's own.
+    status. ``worker``: who is at work, None while there is nobody. ``successor``: who will be, as
+    soon as it is ready; the worker stays until then. ``leaving``: who takes no more. ``is_wanted``:
+    whether there shall be a worker. A slot that is not wanted any more goes when its queue is
+    empty.
+
+    ``pushing``: where connections are pushed, if its listener is a hatch. ``has_own_queue``:
+    whether nobody else takes from the listener. ``has_listener``: whether that is not the server's.
     """
 
-    def __init__(self, index, work, listener=None, has_own_queue=False, has_listener=False):
-        self.pushing = None
+    def __init__(self, index, work):
         self.index = index
         self.work = work
-        self.listener = listener
-        self.has_own_queue = has_own_queue
-        self.has_listener = has_listener
+        self.listener = None
+        self.pushing = None
+        self.has_own_queue = False
+        self.has_listener = False
         self.worker = None
         self.successor = None
         self.leaving = []

@@ -49,6 +49,7 @@ class Supervisor:
         self._ending = None
         self._to_replace = []
         self._are_out = False
+        self._is_released = server.fileno() < 0
         self._successor = None
         self._was_succeeded = False
 
@@ -230,11 +231,25 @@ class Supervisor:
             events.emit(events.UpgradeFailed, self._server, 0, str(error))
 
     def _suspend(self):
-        if self._server._gs_suspended is not None:
-            self._team.say("suspend")
+        how = self._server._gs_suspended
+        if how is None:
+            return
+        self._team.tell_desk("suspend")
+        self._is_released = how == "release"
+        if self._is_released:
+            self._team.release()
+            self._server._gs_release_if_asked()
+        else:
+            self._team.say("suspend", how)
 
     def _resume(self):
-        if self._server._gs_suspended is None:
+        if self._server._gs_suspended is not None:
+            return
+        if self._is_released:
+            self._is_released = False
+            self._team.reopen()
+        else:
+            self._team.tell_desk("resume")
             self._team.say("resume")
 
 

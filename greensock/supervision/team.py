@@ -69,16 +69,20 @@ class Team:
         return next(index for index in count() if index not in taken)
 
     def _add(self, index, listener, pushing):
-        # For good: a worker that ends would make it block for all who have it.
-        os.set_blocking(listener.fileno(), False)
-        has_own_queue = all(listener is not slot.listener for slot in self.slots)
-        has_listener = listener is not self._server.socket
-        slot = Slot(index, self._work, listener, has_own_queue, has_listener)
-        slot.pushing = pushing
+        slot = Slot(index, self._work)
+        self._equip(slot, listener, pushing)
         self.slots.append(slot)
-        if pushing is not None:
-            self.tell_desk("slot", index, fd=pushing.fileno())
         return slot
+
+    def _equip(self, slot, listener, pushing):
+        if listener.fileno() >= 0:
+            # For good: a worker that ends would make it block for all who have it.
+            os.set_blocking(listener.fileno(), False)
+        slot.listener, slot.pushing = listener, pushing
+        slot.has_listener = listener is not self._server.socket
+        slot.has_own_queue = slot.has_listener or self._server._gs_has_listeners()
+        if pushing is not None:
+            self.tell_desk("slot", slot.index, fd=pushing.fileno())
 
     def remove(self):
         """Have one worker less, but at least one."""
@@ -255,6 +259,28 @@ class Team:
         for slot in self.slots:
             if slot.has_listener:
                 slot.close()
+
+    def release(self):
+        """Have everybody take no more, and close all listeners but the server's own."""
+        if self.balances:
+            self.say("suspend", "keep")
+            self.desk.retire_all("replaced")  # nobody else has the listener
+        else:
+            self.say("suspend", "release")
+            self.close_listeners()
+
+    def reopen(self):
+        """Go on, with other listeners."""
+        if self.balances:
+            self.desk.retire_all("replaced")
+            self.say("resume")
+            return
+        self.retire_all("replaced")
+        for slot in self.slots:
+            if slot.is_wanted:
+                self._equip(slot, *self._open_listener(slot.index))
+            else:
+                slot.is_emptied = True
 
     def close(self):
         """Look after nobody any more. Who is at work still is left alone."""
