@@ -1,0 +1,29 @@
+"""What clients notice while workers, and programs, come and go."""
+
+import os
+
+import pytest
+
+from tests.helpers import wait_until
+from tests.programs import running
+from tests.upheaval import Clients, kill, reload, workers_of
+
+every_share = pytest.mark.parametrize("share", ["reuseport", "listener", "balance"])
+
+
+@every_share
+def test_nobody_is_failed_while_workers_and_program_are_replaced(tmp_path, share):
+    with running(tmp_path, share) as program, Clients(program.address) as clients:
+        reload(program, clients, reloads=2, upgrades=1)
+    assert {} == clients.failed
+
+
+def test_nobody_is_failed_but_by_who_was_killed(tmp_path):
+    with running(tmp_path) as program:
+        descriptors = len(os.listdir(f"/proc/{program.pid}/fd"))
+        with Clients(program.address) as clients:
+            killed = kill(program, clients, 5)
+        taken_by = program.taken_by()
+        assert set(clients.failed) <= {port for port in taken_by if taken_by[port] in killed}
+        wait_until(lambda: len(workers_of(program.pid)) == 2)
+        assert descriptors == len(os.listdir(f"/proc/{program.pid}/fd"))
