@@ -113,9 +113,9 @@ MODELS = tuple(_BY_NAME)
 def server_class(model: str, transport: str = "tcp") -> type[TCPServer]:
     """The server class for a concurrency model and a transport, both chosen by name.
 
-    ``model``: 'greenlet', 'thread', 'fork', 'prefork' or 'inline', the names in ``MODELS``. ``transport``:
-    'tcp', 'udp', 'unix' for streams or 'unixgram' for datagrams on a path. ValueError for any
-    other name::
+    ``model``: 'greenlet', 'thread', 'fork', 'prefork' or 'inline', the names in ``MODELS``.
+    ``transport``: 'tcp', 'udp', 'unix' for streams or 'unixgram' for datagrams on a path.
+    ValueError for any other name::
 
         with server_class("greenlet", "tcp")(("127.0.0.1", 9000), Echo) as server:
             server.serve_forever()

@@ -27,6 +27,7 @@ from greensock.net import native
 from tests.__main__ import ROOT, WORLDS, environment
 from tests.tools import (
     LOCAL,
+    MODELS,
     Call,
     Mailbox,
     Shout,
@@ -172,7 +173,7 @@ def threads(count, megabytes):
 def starved(seconds, percent):
     """Without descriptors a server waits at its ease, and is back as soon as there are some."""
     logging.disable()
-    for model in greensock.MODELS:
+    for model in MODELS:
         with served(new_server(model), "greenlet") as server:
             before = descriptors()
             ask(server)
@@ -218,7 +219,7 @@ def shutdown(rounds, limit):
         "another greenlet": shutdown_from_greenlet,
         "a signal handler": shutdown_from_signal_handler,
     }
-    for model in greensock.MODELS:
+    for model in MODELS:
         for asker, measure in askers.items():
             took = []
             for _ in range(rounds):

@@ -23,6 +23,10 @@ with_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6"
 
 CONCURRENT = ["greenlet", "thread", "fork"]
 
-every_model = pytest.mark.parametrize("model", greensock.MODELS)
+# Those whose handlers, events and connections are seen in the process that serves. Worker processes
+# have tests of their own.
+MODELS = tuple(model for model in greensock.MODELS if model != "prefork")
+
+every_model = pytest.mark.parametrize("model", MODELS)
 concurrent_models = pytest.mark.parametrize("model", CONCURRENT)
 everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])

@@ -1,4 +1,4 @@
-"""A program that serves in worker processes, in a process of its own."""
+"""Programs that serve, run as their users run them: in a process of their own, until Ctrl-C."""
 
 import os
 import re
@@ -6,142 +6,103 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from pathlib import Path
 
-from greensock.net import native
 from tests import world
-from tests.commands import environment
-from tests.helpers import wait_until
 
-PROGRAM = """
-import logging
-import os
-import sys
-if {patched}:
-    from gevent import monkey
-    monkey.patch_all()
-import greensock
-logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
-
-class Server(greensock.PreforkMixIn, greensock.{base}):
-    workers = {workers}
-    share = {share!r}
-    upgrade_timeout = 20.0
-
-    def worker_started(self, index):
-        self.version = open({version!r}, "rb").read()
-
-    def verify_request(self, request, client_address):
-        if self.address_family == 2:
-            os.write(taken, b"%d %d\\n" % (os.getpid(), client_address[1]))
-        return True
-
-taken = os.open("taken", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-
-def handle(request, client_address, server):
-    if isinstance(request, tuple):
-        request[1].sendto(b"%s\\n" % server.version, client_address)
-        return
-    while data := request.recv(100):
-        request.sendall(b"%d %s\\n" % (os.getpid(), server.version))
-
-exec(open({version!r}).read().partition("#")[2])
-server = Server({address!r}, handle)
-print(os.getpid(), server.server_address[1] if isinstance(server.server_address, tuple) else 0, "serves", flush=True)
-server.serve_forever()
-server.server_close()
-print("over", os.getpid(), flush=True)
-"""
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+PATCHING = ["-m", "gevent.monkey"] if world.PATCHED else []
 
 
-class Program:
-    """A program that serves, whichever process does so by now."""
-
-    def __init__(self, process, folder, address):
-        self.process = process
-        self.pid = 0
-        self._folder = folder
-        self.address = address
-
-    @property
-    def errors(self):
-        return (self._folder / "errors").read_text()
-
-    def said(self, pattern, times=1):
-        """What it has written, as soon as that is there so often: the last match."""
-        wait_until(lambda: len(re.findall(pattern, self._text())) >= times)
-        return re.findall(pattern, self._text())[-1]
-
-    def _text(self):
-        return "".join((self._folder / name).read_text() for name in ("output", "errors"))
-
-    def listen(self, times=1):
-        """It says that it has begun, or begun again."""
-        pid, port = self.said(r"(\d+) (\d+) serves", times)
-        self.pid = int(pid)
-        if isinstance(self.address, tuple):
-            self.address = "127.0.0.1", int(port)
-
-    def becomes(self, version, code=""):
-        (self._folder / "version").write_text(f"{version}#{code}")
-
-    def signal(self, number):
-        os.kill(self.pid, number)
-
-    def connect(self):
-        family = socket.AF_INET if isinstance(self.address, tuple) else socket.AF_UNIX
-        sock = native.Socket(family)
-        sock.settimeout(30)
-        sock.connect(self.address)
-        return sock
-
-    def ask(self, sock=None):
-        """The process that answers, and its version."""
-        if sock is None:
-            with self.connect() as sock:
-                return self.ask(sock)
-        sock.sendall(b"?")
-        pid, version = sock.recv(100).split(b" ")
-        return int(pid), version.partition(b"#")[0].strip().decode()
-
-    def taken_by(self):
-        """Which process has taken the connection from which port."""
-        lines = (self._folder / "taken").read_text().splitlines()
-        return {int(port): int(pid) for pid, port in map(str.split, lines)}
-
-    def wait_for_version(self, version):
-        """Until the old one takes no more."""
-        wait_until(lambda: {version} == {self.ask()[1] for _ in range(10)})
+def environment():
+    # gevent.monkey does not look beside the script it runs, as python does.
+    paths = [str(ROOT), str(EXAMPLES), os.environ.get("PYTHONPATH")]
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    # Nothing is measured: Ctrl-C would land in what measures, or in a child that saves its lines.
+    variables.pop("COVERAGE_PROCESS_CONFIG", None)
+    return variables
 
 
 @contextmanager
-def running(folder, share="reuseport", base="TCPServer", address=("127.0.0.1", 0), workers=2):
-    (folder / "version").write_text("one#")
-    options = {
-        "patched": world.PATCHED,
-        "share": share,
-        "base": base,
-        "version": str(folder / "version"),
-        "address": address,
-        "workers": workers,
-    }
-    (folder / "program.py").write_text(PROGRAM.format(**options))
-    with open(folder / "output", "wb") as output, open(folder / "errors", "wb") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "program.py"],
-            cwd=folder,
-            env=environment(False),
-            stdout=output,
-            stderr=errors,
-            start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )
+def running(*args, log="", cwd=ROOT):
+    """A python that serves: yield the address its first line names, then press Ctrl-C.
+
+    It must end with status 0, having written nothing more, and to standard error nothing but
+    lines that match ``log``.
+    """
+    process = subprocess.Popen(
+        [sys.executable, *args],
+        cwd=cwd,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     try:
-        program = Program(process, folder, address)
-        program.listen()
-        program.said("is ready", workers)
-        yield program
+        line = process.stdout.readline()
+        found = re.search(r"([\d.]+):(\d+)", line)
+        assert found, line + process.stderr.read()
+        yield found[1], int(found[2])
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the children, too
+        out, errors = process.communicate(timeout=30)
+        unexpected = [line for line in errors.splitlines() if not re.fullmatch(log, line)]
+        assert (0, "", []) == (process.returncode, out, unexpected), out + errors
     finally:
-        with suppress(ProcessLookupError):
+        try:
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        except ProcessLookupError:
+            pass
+        process.communicate()
+
+
+def example(name, model, *options, **kwargs):
+    """An example, run as a script."""
+    args = f"examples/{name}.py", "--model", model, "--port", "0", *options
+    return running(*PATCHING, *args, **kwargs)
+
+
+def served(handler, transport="tcp", **kwargs):
+    """A handler behind the command line."""
+    bind = f"{transport}://127.0.0.1:0"
+    return running("-m", "greensock", "serve", handler, "--bind", bind, **kwargs)
+
+
+class Client:
+    """A connection, with a file to read its lines from. No wait takes longer than 30 s."""
+
+    def __init__(self, sock):
+        sock.settimeout(30)
+        self.sock = sock
+        self.file = sock.makefile("rb")
+
+    @classmethod
+    def connect(cls, address):
+        return cls(socket.create_connection(address, timeout=30))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        self.file.close()
+        self.sock.close()
+
+    def send(self, data):
+        self.sock.sendall(data)
+
+    def end(self):
+        """Say that no more will be sent."""
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def reset(self):
+        """Vanish without a goodbye."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.__exit__()
+
+    def line(self):
+        return self.file.readline()
+
+    def rest(self):
+        return self.file.read()

@@ -14,7 +14,7 @@ import pytest
 import greensock
 from greensock.access import log_access
 from tests.commands import command, running
-from tests.helpers import LOCAL, PATIENCE, Crash, Shout, ask, rest, served
+from tests.helpers import LOCAL, MODELS, PATIENCE, Crash, Shout, ask, rest, served
 
 LINE = r"peer=127\.0\.0\.1:\d+ model={} seconds=\d+\.\d\d\d received={} sent={} reason={}"
 
@@ -49,7 +49,7 @@ def line_from(mailbox):
     return line
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_connection_that_ended_is_a_line(mailbox, model):
     server = greensock.server_class(model)(LOCAL, Shout)
     with logged(mailbox), served(server):
@@ -58,7 +58,7 @@ def test_a_connection_that_ended_is_a_line(mailbox, model):
     assert re.fullmatch(LINE.format(model, 6, 6, "finished"), line), line
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_the_reason_of_its_end_is_told(mailbox, model):
     server = greensock.server_class(model)(LOCAL, Crash)
     with logged(mailbox), served(server):

@@ -8,7 +8,6 @@ from contextlib import suppress
 
 import pytest
 
-import greensock
 from greensock import BaseRequestHandler
 from greensock.cli.endpoints import parse_endpoint
 from greensock.cli.locating import locate
@@ -20,7 +19,7 @@ from greensock.errors import CommandError
 from greensock.interfaces import IHandshakeFailed
 from greensock.settings import SETTINGS
 from tests import tls
-from tests.helpers import ask, connect, recorded, rest, served, with_ipv6
+from tests.helpers import MODELS, ask, connect, recorded, rest, served, with_ipv6
 
 pytestmark = pytest.mark.worldless
 
@@ -59,7 +58,7 @@ GIVEN = {
 }
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("line", GIVEN)
 def test_what_is_given_is_set(line, model):
     name, value = GIVEN[line]

@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import pytest
 
-import greensock
 from tests.commands import ignore_ctrl_c, running
+from tests.helpers import MODELS
 
 pytestmark = pytest.mark.worldless
 
@@ -188,7 +188,7 @@ def is_child(pid, thread, command):
 WORKERS = {"greenlet": is_main, "inline": is_main, "thread": is_thread, "fork": is_child}
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_every_endpoint_is_served_under_every_model(here, model, monkeypatch):
     """One process serves them all and says where; the paths are gone in the end."""
     monkeypatch.chdir(here)
@@ -232,7 +232,7 @@ def test_a_signal_ends_it_when_the_handlers_have_finished(here, model, number):
         assert "Traceback" not in errors
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_ctrl_c_leaves_handlers_their_time(here, model):
     """A terminal sends it to every process of the command."""
     bind = "--bind", "tcp://127.0.0.1:0", "--log-level", "info"
@@ -247,7 +247,7 @@ def test_ctrl_c_leaves_handlers_their_time(here, model):
         assert 0 == code, errors
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_handlers_are_cut_when_the_drain_timeout_is_over(here, model):
     options = "--bind", "tcp://127.0.0.1:0", "--drain-timeout", "0", "--model", model
     with serve(here, "Held", *options) as command:

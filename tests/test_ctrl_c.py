@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-import greensock
 from tests import world
+from tests.helpers import MODELS
 from tests.programs import environment
 
 PROGRAM = """
@@ -32,7 +32,7 @@ with Server(("127.0.0.1", 0), Waiting) as server:
 """
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_ctrl_c_is_not_printed(model):
     """A program that expects it writes nothing it does not mean to, nor do its children."""
     patching = "from gevent import monkey; monkey.patch_all()" if world.PATCHED else ""

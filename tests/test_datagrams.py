@@ -14,6 +14,7 @@ from greensock.interfaces import IDatagramsDropped, IDatagramTruncated
 from greensock.net import native
 from tests.helpers import (
     LOCAL,
+    MODELS,
     Call,
     ShoutDatagram,
     ask,
@@ -27,7 +28,7 @@ from tests.helpers import (
 
 pytestmark = forks_beside_threads
 
-every_model = pytest.mark.parametrize("model", greensock.MODELS)
+every_model = pytest.mark.parametrize("model", MODELS)
 everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
 
 

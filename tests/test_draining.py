@@ -23,6 +23,7 @@ from greensock.interfaces import (
 from greensock.net import native
 from tests.helpers import (
     LOCAL,
+    MODELS,
     Call,
     Shout,
     ShoutDatagram,
@@ -39,7 +40,7 @@ from tests.helpers import (
 
 pytestmark = forks_beside_threads
 
-every_model = pytest.mark.parametrize("model", greensock.MODELS)
+every_model = pytest.mark.parametrize("model", MODELS)
 with_workers = pytest.mark.parametrize("model", ["greenlet", "thread", "fork"])
 everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
 

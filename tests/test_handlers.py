@@ -7,11 +7,11 @@ import pytest
 
 import greensock
 from greensock import BaseRequestHandler, StreamRequestHandler
-from tests.helpers import LOCAL, ask, connect, forks_beside_threads, rest, served
+from tests.helpers import LOCAL, MODELS, ask, connect, forks_beside_threads, rest, served
 
 pytestmark = forks_beside_threads
 
-every_model = pytest.mark.parametrize("model", greensock.MODELS)
+every_model = pytest.mark.parametrize("model", MODELS)
 
 
 def talk(model, handler, data):

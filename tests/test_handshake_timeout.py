@@ -14,6 +14,7 @@ from greensock.interfaces import IRequestFailed
 from tests import tls
 from tests.helpers import (
     LOCAL,
+    MODELS,
     Echo,
     Shout,
     children,
@@ -34,7 +35,7 @@ PLACES = ["thread", "greenlet"]
 LIMIT = 0.15
 LONG = 60
 
-every_model = pytest.mark.parametrize("model", greensock.MODELS)
+every_model = pytest.mark.parametrize("model", MODELS)
 everywhere = pytest.mark.parametrize("where", PLACES)
 
 

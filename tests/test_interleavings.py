@@ -12,6 +12,7 @@ from greensock.errors import AlreadyServing
 from greensock.net.hubs import borrowed_hub
 from tests.helpers import (
     LOCAL,
+    MODELS,
     Call,
     Shout,
     ShoutDatagram,
@@ -60,7 +61,7 @@ def one_life(server_class, handler, choose):
     assert -1 == server.fileno()
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("transport, handler", [("tcp", Shout), ("udp", ShoutDatagram)])
 def test_whoever_calls_what_when_all_calls_return(model, transport, handler, monkeypatch):
     # A datagram that nobody takes is never answered.

@@ -11,6 +11,7 @@ import pytest
 import greensock
 from tests.helpers import (
     LOCAL,
+    MODELS,
     Echo,
     Shout,
     ShoutDatagram,
@@ -26,7 +27,7 @@ from tests.helpers import (
 
 pytestmark = forks_beside_threads
 
-every_model = pytest.mark.parametrize("model", greensock.MODELS)
+every_model = pytest.mark.parametrize("model", MODELS)
 
 
 @with_ipv6

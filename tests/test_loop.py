@@ -5,11 +5,11 @@ import os
 import pytest
 
 import greensock
-from tests.helpers import Mailbox, forks_beside_threads, served
+from tests.helpers import MODELS, Mailbox, forks_beside_threads, served
 
 pytestmark = forks_beside_threads
 
-every_model = pytest.mark.parametrize("model", greensock.MODELS)
+every_model = pytest.mark.parametrize("model", MODELS)
 
 
 class PipeServer(greensock.BaseServer):

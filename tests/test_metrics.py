@@ -18,6 +18,7 @@ from tests import tls
 from tests.commands import python
 from tests.helpers import (
     LOCAL,
+    MODELS,
     Crash,
     Echo,
     Shout,
@@ -49,7 +50,7 @@ def value(registry, name, **labels):
     return registry.get_sample_value(f"greensock_{name}", labels)
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_connections_are_counted(registry, ended, model):
     """When they begin and when they have ended, why, how long they took and what went over them."""
     server = greensock.server_class(model)(LOCAL, Shout)
@@ -66,7 +67,7 @@ def test_connections_are_counted(registry, ended, model):
     assert 0 < value(registry, "connection_duration_seconds_sum", model=model)
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_failures_are_counted_once(registry, ended, model):
     """Those in a child process as well, which its parent knows by its exit status."""
     server = greensock.server_class(model)(LOCAL, Crash)
@@ -94,7 +95,7 @@ def test_failures_are_counted_although_somebody_else_has_reaped_the_child(
     assert 1 == value(registry, "requests_failed_total", model="fork")
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_failed_handshakes_are_counted_once(registry, ended, model):
     server = greensock.server_class(model)(LOCAL, Shout, bind_and_activate=False)
     server.ssl_context = tls.server_context()
@@ -111,7 +112,7 @@ def test_failed_handshakes_are_counted_once(registry, ended, model):
     assert 1 == value(registry, "connections_closed_total", model=model, reason="handshake")
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_open_connections_and_their_bytes_are_counted(registry, ended, model):
     """The bytes as they go, and not once more when the connection ends."""
     server = greensock.server_class(model)(LOCAL, Echo)

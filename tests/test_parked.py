@@ -12,6 +12,7 @@ from greensock import BaseRequestHandler, StreamRequestHandler
 from greensock.interfaces import IConnectionCut, IRequestFailed
 from tests.helpers import (
     LOCAL,
+    MODELS,
     connect,
     forks_beside_threads,
     recorded,
@@ -23,7 +24,7 @@ from tests.helpers import (
 
 pytestmark = forks_beside_threads
 
-every_model = pytest.mark.parametrize("model", greensock.MODELS)
+every_model = pytest.mark.parametrize("model", MODELS)
 everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
 
 

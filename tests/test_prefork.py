@@ -143,7 +143,9 @@ def test_a_class_with_a_model_of_its_own_keeps_it():
         assert b"thread ThreadingMixIn" == ask(server)
 
 
-@pytest.mark.parametrize("model, mixin", [("greenlet", "GreenletMixIn"), ("thread", "ThreadingMixIn")])
+@pytest.mark.parametrize(
+    "model, mixin", [("greenlet", "GreenletMixIn"), ("thread", "ThreadingMixIn")]
+)
 def test_in_a_worker_the_server_is_one_of_the_model(model, mixin):
     with at_work(server := new_server(Model, worker_model=model)):
         assert f"{model} {mixin}".encode() == ask(server)

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.programs import running
+from tests.supervised import running
 
 every_share = pytest.mark.parametrize("share", ["reuseport", "listener", "balance"])
 

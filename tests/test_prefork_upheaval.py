@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tests.helpers import wait_until
-from tests.programs import running
+from tests.supervised import running
 from tests.upheaval import Clients, kill, reload, workers_of
 
 every_share = pytest.mark.parametrize("share", ["reuseport", "listener", "balance"])

@@ -11,6 +11,7 @@ from greensock.interfaces import ITLSReloaded
 from tests import tls
 from tests.helpers import (
     LOCAL,
+    MODELS,
     Echo,
     forks_beside_threads,
     recorded,
@@ -20,7 +21,7 @@ from tests.helpers import (
 
 pytestmark = forks_beside_threads
 
-every_model = pytest.mark.parametrize("model", greensock.MODELS)
+every_model = pytest.mark.parametrize("model", MODELS)
 several_at_once = pytest.mark.parametrize("model", ["greenlet", "thread", "fork"])
 
 

@@ -8,6 +8,7 @@ import pytest
 import greensock
 from tests.helpers import (
     LOCAL,
+    MODELS,
     Call,
     Crash,
     Echo,
@@ -87,19 +88,19 @@ def calls_of_one_request(model, handler, mailbox, **overrides):
     return calls
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_request_passes_the_hooks_in_the_order_of_socketserver(model, mailbox):
     expected = [*TAKEN, *IN_WORKER[model], "finish_request", *STEPS, *ENDED]
     assert expected == calls_of_one_request(model, Greet, mailbox)
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_handler_that_raises_is_finished_reported_and_shut_down(model, mailbox):
     expected = [*TAKEN, *IN_WORKER[model], "finish_request", *STEPS, "handle_error", *ENDED]
     assert expected == calls_of_one_request(model, Crash, mailbox)
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_handler_that_cannot_set_up_is_neither_run_nor_finished(model, mailbox):
     class Unready(Greet):
         setup = fails
@@ -108,19 +109,19 @@ def test_a_handler_that_cannot_set_up_is_neither_run_nor_finished(model, mailbox
     assert expected == calls_of_one_request(model, Unready, mailbox)
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_an_unverified_request_is_shut_down_at_once(model, mailbox):
     calls = calls_of_one_request(model, Greet, mailbox, verify_request=lambda *args: False)
     assert ["get_request", "verify_request", *ENDED] == calls
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_verification_that_raises_is_reported_and_the_request_shut_down(model, mailbox):
     calls = calls_of_one_request(model, Greet, mailbox, verify_request=fails)
     assert ["get_request", "verify_request", "handle_error", *ENDED] == calls
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_request_that_cannot_be_processed_is_reported_and_shut_down(model, mailbox):
     calls = calls_of_one_request(model, Greet, mailbox, process_request=fails)
     if model == "fork":
@@ -130,7 +131,7 @@ def test_a_request_that_cannot_be_processed_is_reported_and_shut_down(model, mai
         assert [*TAKEN, "handle_error", *ENDED] == calls
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("step", ["server_bind", "server_activate"])
 def test_a_server_that_cannot_be_built_is_closed_and_holds_nothing(model, step, mailbox):
     """It is so before a subclass's constructor has finished."""
@@ -195,7 +196,7 @@ def test_leaving_a_with_block_closes_the_server_and_nothing_else(mailbox):
     assert -1 == server.fileno()
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("call", ["serve_forever", "handle_request"])
 def test_a_closed_server_says_that_it_is_closed(model, call):
     server = greensock.server_class(model)(LOCAL, Echo)
@@ -204,7 +205,7 @@ def test_a_closed_server_says_that_it_is_closed(model, call):
         getattr(server, call)()
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_closing_twice_is_harmless(model):
     server = greensock.server_class(model)(LOCAL, Echo)
     server.server_close()
@@ -212,7 +213,7 @@ def test_closing_twice_is_harmless(model):
     assert -1 == server.fileno()
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_server_can_be_served_again(model):
     with greensock.server_class(model)(LOCAL, Shout) as server:
         for _ in range(3):
@@ -222,7 +223,7 @@ def test_a_server_can_be_served_again(model):
             call.end()
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("where", ["thread", "greenlet"])
 def test_a_closed_server_with_a_new_socket_can_be_served_again(model, where):
     with greensock.server_class(model)(LOCAL, Shout) as server:
@@ -261,7 +262,7 @@ def test_a_burst_of_clients_finds_room_in_the_queue():
             client.close()
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_every_transport_is_served(model, tmp_path):
     for transport, address in {"tcp": LOCAL, "unix": str(tmp_path / "s")}.items():
         with served(greensock.server_class(model, transport)(address, Shout)) as server:
@@ -287,7 +288,7 @@ def test_ending_a_connection_that_is_gone_is_no_error():
     assert -1 == ours.fileno()
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_the_peer_sees_the_end_as_soon_as_the_handler_has_ended(model):
     with served(greensock.server_class(model)(LOCAL, Greet)) as server, connect(server) as client:
         assert b"hello\n" == rest(client)

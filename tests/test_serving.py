@@ -13,6 +13,7 @@ from greensock.errors import AlreadyServing
 from greensock.interfaces import IRequestFailed, IServerStarted, IServerStopped
 from tests.helpers import (
     LOCAL,
+    MODELS,
     Call,
     Mailbox,
     Shout,
@@ -35,7 +36,7 @@ SELDOM = 60
 INSTANT = 5
 
 everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
-every_model = pytest.mark.parametrize("model", greensock.MODELS)
+every_model = pytest.mark.parametrize("model", MODELS)
 
 
 def call_in_signal_handler(function, interrupted):

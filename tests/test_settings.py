@@ -10,11 +10,11 @@ import pytest
 
 import greensock
 from greensock.settings import SETTINGS, check_setting
-from tests.helpers import LOCAL, Shout, ask, descriptors, forks_beside_threads, served
+from tests.helpers import LOCAL, MODELS, Shout, ask, descriptors, forks_beside_threads, served
 
 pytestmark = forks_beside_threads
 
-every_model = pytest.mark.parametrize("model", greensock.MODELS)
+every_model = pytest.mark.parametrize("model", MODELS)
 
 HUGE = 10**400  # more than a float can hold
 

@@ -19,6 +19,7 @@ from greensock.net import native
 from tests import tls
 from tests.helpers import (
     LOCAL,
+    MODELS,
     PATIENCE,
     Shout,
     connect,
@@ -39,7 +40,7 @@ MIXINS = {
     "fork": greensock.ForkingMixIn,
 }
 
-every_model = pytest.mark.parametrize("model", greensock.MODELS)
+every_model = pytest.mark.parametrize("model", MODELS)
 every_mixin = pytest.mark.parametrize("mixin", MIXINS.values(), ids=MIXINS)
 needs_openssl = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="there is no openssl command"

@@ -29,6 +29,7 @@ from greensock.status.handler import StatusHandler
 from tests.commands import command, running
 from tests.helpers import (
     LOCAL,
+    MODELS,
     PATIENCE,
     Crash,
     Echo,
@@ -225,7 +226,7 @@ def test_it_is_ready_while_servers_take_connections():
         assert (200, "ok\n") == get(status, "/healthz")
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_connections_are_listed(model):
     """Who is connected and how much went over it, but not what."""
     with (
@@ -582,7 +583,7 @@ SERVE = "serve", "handlers:Held", "--bind", "tcp://127.0.0.1:0"
 
 
 @pytest.mark.worldless
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_the_command_serves_it_to_the_end(here, model):
     """While handlers finish as well, but then it is not ready any more."""
     options = "--status", "0", "--log-level", "info", "--model", model

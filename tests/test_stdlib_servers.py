@@ -21,6 +21,7 @@ from greensock.net import native
 from tests import programs, tls
 from tests.helpers import (
     LOCAL,
+    MODELS,
     PATIENCE,
     Call,
     Crash,
@@ -288,7 +289,7 @@ class Connecting:
         return self.socket, self.server_address
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_server_may_serve_the_socket_it_has_connected(model):
     with socket.create_server(LOCAL) as peer:
         kind = type("RPCServer", (Connecting, greensock.server_class(model)), {})
@@ -359,7 +360,7 @@ def test_get_request_may_speak_tls_itself(model, base, patched):
         assert b"HELLO\n" == client.recv(100)
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("changed", [greensock.TCPServer, socketserver.TCPServer])
 def test_reuse_of_addresses_may_be_set_for_all_servers(model, changed, monkeypatch):
     """As impacket does."""
@@ -368,7 +369,7 @@ def test_reuse_of_addresses_may_be_set_for_all_servers(model, changed, monkeypat
         assert server.socket.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_handler_may_make_its_descriptor_non_blocking(model):
     """As fakeredis does."""
 

@@ -14,6 +14,7 @@ from greensock.interfaces import IConnectionClosed, IHandshakeFailed, IRequestFa
 from tests import tls
 from tests.helpers import (
     LOCAL,
+    MODELS,
     connect,
     descriptors,
     forks_beside_threads,
@@ -27,7 +28,7 @@ pytestmark = forks_beside_threads
 
 LIMIT = 0.15
 
-every_model = pytest.mark.parametrize("model", greensock.MODELS)
+every_model = pytest.mark.parametrize("model", MODELS)
 everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
 
 

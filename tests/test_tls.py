@@ -14,6 +14,7 @@ from greensock.interfaces import IAcceptFailed, IConnectionCut, IHandshakeFailed
 from tests import tls
 from tests.helpers import (
     LOCAL,
+    MODELS,
     PATIENCE,
     Shout,
     connect,
@@ -52,14 +53,14 @@ class Telling(BaseRequestHandler):
 
 
 @pytest.mark.parametrize("where", PLACES)
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_handlers_have_the_connection_with_the_handshake_made(model, where):
     with served(secure(model, Telling), where) as server, tls.connect(server) as client:
         assert f"{client.version()} {client.cipher()[0]}".encode() == client.recv(100)
 
 
 @pytest.mark.parametrize("where", PLACES)
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_stream_handlers_read_and_write_files_over_tls(model, where):
     with served(secure(model, Shout), where) as server:
         for _ in range(3):
@@ -141,7 +142,7 @@ def test_the_server_is_told_the_name_the_client_wants(model, mailbox):
         assert "localhost" == mailbox.get()
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_an_application_protocol_is_agreed_on(model):
     class Protocol(BaseRequestHandler):
         def handle(self):
@@ -157,7 +158,7 @@ def test_an_application_protocol_is_agreed_on(model):
             assert "http/1.1" == client.selected_alpn_protocol()
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_the_handshake_may_be_left_to_the_handler(model):
     class Shaking(BaseRequestHandler):
         def handle(self):
@@ -171,7 +172,7 @@ def test_the_handshake_may_be_left_to_the_handler(model):
 
 
 @pytest.mark.parametrize("where", PLACES)
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_much_is_carried_both_ways(model, where):
     """More than all buffers hold, while the client reads and writes at once."""
     sent = bytes(range(256)) * 8192
@@ -193,7 +194,7 @@ def test_much_is_carried_both_ways(model, where):
     assert sent == received
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_server_may_wrap_its_listener_when_it_is_activated(model):
     """As http.server's HTTPSServer does, since Python 3.14."""
 

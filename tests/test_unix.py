@@ -8,6 +8,7 @@ import pytest
 
 import greensock
 from tests.helpers import (
+    MODELS,
     Crash,
     Mailbox,
     Shout,
@@ -137,7 +138,7 @@ def test_a_child_that_closes_the_server_leaves_the_path(kind, path):
     assert not path.exists()
 
 
-@pytest.mark.parametrize("model", greensock.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_handlers_leave_the_path_whatever_becomes_of_them(model, path):
     with Mailbox() as mailbox:
 

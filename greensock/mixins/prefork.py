@@ -47,8 +47,8 @@ class PreforkMixIn(ModelMixIn):
     worker_index: int | None = None
 
     _gs_name = ""
-    _gs_inherited: tuple[int, ...] | list[int] = ()
-    _gs_team: Team | None = None
+    _gs_inherited: Any = ()
+    _gs_team: Any = None
     _gs_attendance: Attendance | None = None
 
     # For applications
@@ -252,7 +252,8 @@ class PreforkMixIn(ModelMixIn):
         if isinstance(slot.listener, Taking):
             self._gs_take_from(slot.listener, worker.card)
         self.socket = slot.listener
-        self.__class__ = _worker_class(type(self), self.worker_model)
+        cls: Any = type(self)
+        self.__class__ = _worker_class(cls, self.worker_model)
         self.model = next(
             vars(cls)["model"] for cls in type(self).__mro__
             if cls is not PreforkMixIn and issubclass(cls, ModelMixIn) and "model" in vars(cls)
@@ -265,22 +266,23 @@ class PreforkMixIn(ModelMixIn):
 
     def _gs_take_from(self, taking, card):
         taking.card = card
-        if handover.is_tls(self.socket):
-            self.ssl_context, self.implicit_tls = self.socket.context, True
-        self.socket.close()
+        listener: Any = self.socket
+        if handover.is_tls(listener):
+            self.ssl_context, self.implicit_tls = listener.context, True
+        listener.close()
 
     def _gs_join_crew(self, job):
         super()._gs_join_crew(job)
         if self._gs_attendance is not None:
-            self._gs_attendance.note_joined(len(self._gs_crew))
+            self._gs_attendance.note_joined(len(self._gs_crew or ()))
 
     def _gs_leave_crew(self, job):
         super()._gs_leave_crew(job)
         if self._gs_attendance is not None:
-            self._gs_attendance.note_left(len(self._gs_crew))
+            self._gs_attendance.note_left(len(self._gs_crew or ()))
 
 
-class _Bound(native.Socket):  # type: ignore[misc,valid-type]
+class _Bound(native.Socket):
     """One that is bound already, by the program which this one replaces."""
 
     def bind(self, address):

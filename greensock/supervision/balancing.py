@@ -5,6 +5,7 @@ is on its way there: pushed through its hatch and not taken yet.
 """
 
 import os
+from typing import Any
 
 import gevent
 
@@ -61,11 +62,11 @@ class Balancing:
         self._desk = desk
         self._listener = raw(desk.server.socket)
         self._places = {}
-        self._in_hand = None
+        self._in_hand: Any = None
         self._backoff = Backoff()
         self._is_resting = False
-        self._watcher = None
-        self._timer = None
+        self._watcher: Any = None
+        self._timer: Any = None
 
     def __enter__(self):
         # A listener that was released is not there; another desk will have the next one.

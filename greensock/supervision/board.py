@@ -28,7 +28,7 @@ class Card:
 
     def __init__(self, memory, number):
         self.number = number
-        self._memory = memory[number * _SIZE : (number + 1) * _SIZE]
+        self._memory = memory[number * _SIZE:(number + 1) * _SIZE]
         self._numbers = self._memory[:_NOTES].cast("d")
 
     @property
@@ -67,7 +67,7 @@ class Card:
         place = self._place(version)
         _LENGTH.pack_into(self._memory, place, len(notes))
         place += _LENGTH.size
-        self._memory[place : place + len(notes)] = notes
+        self._memory[place:place + len(notes)] = notes
         self._numbers[2] = version
 
     def read(self):
@@ -76,7 +76,7 @@ class Card:
             place = self._place(int(version))
             (length,) = _LENGTH.unpack_from(self._memory, place)
             place += _LENGTH.size
-            notes = bytes(self._memory[place : place + length])
+            notes = bytes(self._memory[place:place + length])
             if self._numbers[2] == version:
                 return notes  # they were not written over meanwhile
         return b""

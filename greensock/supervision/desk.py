@@ -7,7 +7,9 @@ missed: if it dies the next one begins with what the supervisor and the board kn
 import json
 import os
 import signal
+from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
 import gevent
 from gevent.lock import RLock
@@ -61,7 +63,7 @@ class Desk:
         self._line = worker.its_line
         self._counters = counters
         self._ended = gevent.event.Event()
-        self._balancing = None
+        self._balancing: Any = None
         if any(slot.pushing is not None for slot in team.slots):
             self._balancing = Balancing(self)
         for slot in team.slots:
@@ -143,7 +145,7 @@ class Desk:
 
 
 # What the supervisor may say.
-_WORDS = {
+_WORDS: dict[str, Callable[..., Any]] = {
     "worker": Desk._meet,
     "ready": Desk._note_ready,
     "gone": Desk._forget,

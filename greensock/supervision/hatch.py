@@ -8,6 +8,7 @@ import marshal
 import os
 import socket
 import struct
+from typing import Any
 
 from ..net import native
 from ..net.handover import family_of, type_of
@@ -17,14 +18,14 @@ _LONGEST = 512
 _ROOM_FOR_ONE = socket.CMSG_SPACE(4)
 
 
-class Taking(native.Socket):  # type: ignore[misc,valid-type]
+class Taking(native.Socket):
     """The end where connections come out. To servers it is a listener like any other.
 
     ``card``: where its process notes how many it has taken.
     """
 
-    card = None
-    _name = None
+    card: Any = None
+    _name: Any = None
 
     @classmethod
     def of(cls, listener, fd):

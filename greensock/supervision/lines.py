@@ -19,7 +19,7 @@ class Line:
         sock.setblocking(False)
         self._sock = sock
         self._rest = b""
-        self.passed = deque()
+        self.passed: deque[int] = deque()
         self.is_open = True
 
     @classmethod

@@ -14,7 +14,7 @@ class Orders:
     """What a supervisor was asked to do. Any thread and signal handler may ask."""
 
     def __init__(self):
-        self._orders = deque()
+        self._orders: deque[str] = deque()
         self._theirs, self._ours = os.pipe()
         os.set_blocking(self._theirs, False)
         os.set_blocking(self._ours, False)

@@ -1,6 +1,7 @@
 """A place for one worker, and the listener that outlives whoever works there."""
 
 from time import monotonic
+from typing import Any
 
 from .restarts import Restarts
 
@@ -21,13 +22,13 @@ class Slot:
     def __init__(self, index, work):
         self.index = index
         self.work = work
-        self.listener = None
-        self.pushing = None
+        self.listener: Any = None
+        self.pushing: Any = None
         self.has_own_queue = False
         self.has_listener = False
-        self.worker = None
-        self.successor = None
-        self.leaving = []
+        self.worker: Any = None
+        self.successor: Any = None
+        self.leaving: list[Any] = []
         self.is_wanted = True
         self.is_emptied = False
         self.wants_successor = False

@@ -7,6 +7,7 @@ It takes the place of the accept loop of other servers, and is asked for the sam
 
 import signal
 from time import monotonic
+from typing import Any
 
 from gevent.hub import getcurrent
 
@@ -50,7 +51,7 @@ class Supervisor:
         self._to_replace = []
         self._are_out = False
         self._is_released = server.fileno() < 0
-        self._successor = None
+        self._successor: Any = None
         self._was_succeeded = False
 
     # What is asked of a Loop, too

@@ -4,6 +4,7 @@ import os
 import select
 from itertools import count
 from time import monotonic
+from typing import Any
 
 from .. import events
 from ..net import native
@@ -29,7 +30,7 @@ class Team:
     def __init__(self, server, open_listener, work, at_desk=None):
         self.slots = []
         self.board = Board()
-        self.desk = None if at_desk is None else Slot(None, at_desk)
+        self.desk: Any = None if at_desk is None else Slot(None, at_desk)
         self._server = server
         self._open_listener = open_listener
         self._work = work

@@ -1,0 +1,148 @@
+"""A program that serves in worker processes, in a process of its own."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+
+from greensock.net import native
+from tests import world
+from tests.commands import environment
+from tests.helpers import wait_until
+
+PROGRAM = """
+import logging
+import os
+import sys
+if {patched}:
+    from gevent import monkey
+    monkey.patch_all()
+import greensock
+logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+
+class Server(greensock.PreforkMixIn, greensock.{base}):
+    workers = {workers}
+    share = {share!r}
+    upgrade_timeout = 20.0
+
+    def worker_started(self, index):
+        self.version = open({version!r}, "rb").read()
+
+    def verify_request(self, request, client_address):
+        if self.address_family == 2:
+            os.write(taken, b"%d %d\\n" % (os.getpid(), client_address[1]))
+        return True
+
+taken = os.open("taken", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+def handle(request, client_address, server):
+    if isinstance(request, tuple):
+        request[1].sendto(b"%s\\n" % server.version, client_address)
+        return
+    while data := request.recv(100):
+        request.sendall(b"%d %s\\n" % (os.getpid(), server.version))
+
+exec(open({version!r}).read().partition("#")[2])
+server = Server({address!r}, handle)
+port = server.server_address[1] if server.address_family == 2 else 0
+print(os.getpid(), port, "serves", flush=True)
+server.serve_forever()
+server.server_close()
+print("over", os.getpid(), flush=True)
+"""
+
+
+class Program:
+    """A program that serves, whichever process does so by now."""
+
+    def __init__(self, process, folder, address):
+        self.process = process
+        self.pid = 0
+        self._folder = folder
+        self.address = address
+
+    @property
+    def errors(self):
+        return (self._folder / "errors").read_text()
+
+    def said(self, pattern, times=1):
+        """What it has written, as soon as that is there so often: the last match."""
+        wait_until(lambda: len(re.findall(pattern, self._text())) >= times)
+        return re.findall(pattern, self._text())[-1]
+
+    def _text(self):
+        return "".join((self._folder / name).read_text() for name in ("output", "errors"))
+
+    def listen(self, times=1):
+        """It says that it has begun, or begun again."""
+        pid, port = self.said(r"(\d+) (\d+) serves", times)
+        self.pid = int(pid)
+        if isinstance(self.address, tuple):
+            self.address = "127.0.0.1", int(port)
+
+    def becomes(self, version, code=""):
+        (self._folder / "version").write_text(f"{version}#{code}")
+
+    def signal(self, number):
+        os.kill(self.pid, number)
+
+    def connect(self):
+        family = socket.AF_INET if isinstance(self.address, tuple) else socket.AF_UNIX
+        sock = native.Socket(family)
+        sock.settimeout(30)
+        sock.connect(self.address)
+        return sock
+
+    def ask(self, sock=None):
+        """The process that answers, and its version."""
+        if sock is None:
+            with self.connect() as sock:
+                return self.ask(sock)
+        sock.sendall(b"?")
+        pid, version = sock.recv(100).split(b" ")
+        return int(pid), version.partition(b"#")[0].strip().decode()
+
+    def taken_by(self):
+        """Which process has taken the connection from which port."""
+        lines = (self._folder / "taken").read_text().splitlines()
+        return {int(port): int(pid) for pid, port in map(str.split, lines)}
+
+    def wait_for_version(self, version):
+        """Until the old one takes no more."""
+        wait_until(lambda: {version} == {self.ask()[1] for _ in range(10)})
+
+
+@contextmanager
+def running(folder, share="reuseport", base="TCPServer", address=("127.0.0.1", 0), workers=2):
+    (folder / "version").write_text("one#")
+    options = {
+        "patched": world.PATCHED,
+        "share": share,
+        "base": base,
+        "version": str(folder / "version"),
+        "address": address,
+        "workers": workers,
+    }
+    (folder / "program.py").write_text(PROGRAM.format(**options))
+    with open(folder / "output", "wb") as output, open(folder / "errors", "wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "program.py"],
+            cwd=folder,
+            env=environment(False),
+            stdout=output,
+            stderr=errors,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+    try:
+        program = Program(process, folder, address)
+        program.listen()
+        program.said("is ready", workers)
+        yield program
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
