@@ -3,11 +3,11 @@
 import io
 import socket
 import socketserver
-import ssl
+import sys
 from collections.abc import Callable
 from math import inf
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
 
@@ -15,6 +15,9 @@ from .interfaces import IDatagramRequestHandler, IGreenRequestHandler, IStreamRe
 from .net.files import SocketWriter, read_ahead
 from .net.sockets import CooperativeSocket
 from .toolbox import between_threads
+
+if TYPE_CHECKING:
+    import ssl
 
 
 @implementer(IGreenRequestHandler)
@@ -81,7 +84,7 @@ class BaseRequestHandler(socketserver.BaseRequestHandler):
         """Whether something was read that is not handled yet."""
         return False
 
-    def switch_to_tls(self, context: ssl.SSLContext | None = None) -> None:
+    def switch_to_tls(self, context: "ssl.SSLContext | None" = None) -> None:
         """Shake hands, and go on under TLS; see IGreenRequestHandler."""
         switch = getattr(self.server, "_gs_switch_to_tls", None)
         if switch is None:
@@ -99,6 +102,11 @@ class BaseRequestHandler(socketserver.BaseRequestHandler):
         return between_threads() if toolbox is None else toolbox
 
 
+def _wants_more() -> Any:
+    """What a non-blocking socket under TLS raises when there is nothing to read; () without TLS."""
+    return getattr(sys.modules.get("ssl"), "SSLWantReadError", ())
+
+
 @implementer(IStreamRequestHandler)
 class StreamRequestHandler(BaseRequestHandler, socketserver.StreamRequestHandler):
     """Handle one connection through the files ``rfile`` and ``wfile``.
@@ -112,7 +120,7 @@ class StreamRequestHandler(BaseRequestHandler, socketserver.StreamRequestHandler
         if self.wbufsize == 0 and isinstance(self.connection, CooperativeSocket):
             self.wfile = SocketWriter(self.connection)
 
-    def switch_to_tls(self, context: ssl.SSLContext | None = None) -> None:
+    def switch_to_tls(self, context: "ssl.SSLContext | None" = None) -> None:
         """Shake hands, and go on under TLS; see IGreenRequestHandler."""
         super().switch_to_tls(context)
         self.wfile.close()
@@ -139,7 +147,7 @@ class StreamRequestHandler(BaseRequestHandler, socketserver.StreamRequestHandler
         self.connection.settimeout(0.0)
         try:
             return bool(rfile.peek(1))
-        except ssl.SSLWantReadError:
+        except _wants_more():
             return False
         finally:
             self.connection.settimeout(limit)

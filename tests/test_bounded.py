@@ -11,7 +11,8 @@ import tempfile
 import pytest
 
 from greensock.net import native
-from greensock.net.bounded import BoundedSocket, BoundedSSLSocket
+from greensock.net.bounded import BoundedSocket
+from greensock.net.bounded_tls import BoundedSSLSocket
 from greensock.net.deadlines import deadline
 from greensock.net.meters import Meter
 from tests import tls

@@ -5,7 +5,6 @@ from typing import Any
 
 from ..errors import CommandError
 from ..settings import OVERLOAD, SETTINGS
-from .certificates import context_loader
 from .values import count, escaped, file_mode, lag, limit, owner, rate, seconds
 
 
@@ -166,6 +165,8 @@ def settings_of(options: Namespace) -> dict[str, Any]:
                 "who are turned away: leave it out, or --tls-cert"
             )
     if has_tls:
+        from .certificates import context_loader  # which imports ssl
+
         load = context_loader(options.tls_cert, options.tls_key, options.tls_client_ca)
         load()  # so that what is wrong is told before anything else happens
         settings["ssl_context"] = load

@@ -8,7 +8,6 @@ import errno
 import os
 import select
 import socket
-import ssl
 import sys
 from math import ceil
 from operator import itemgetter
@@ -16,13 +15,12 @@ from time import monotonic
 
 from . import deadlines, native
 from .meters import NOBODY, PIECE, received, sent, waiting_to_send
-from .secure import PiecesMixIn, say_goodbye
 
 # What poll(2) takes at most, in milliseconds.
 _LONGEST_POLL = 2**31 - 1
 
 
-def _await(sock, event, own_end):
+def await_ready(sock, event, own_end):
     """Wait until ``sock`` is ready; TimeoutError at the deadline, or at ``own_end`` if sooner."""
     fd = sock.fileno()
     if fd < 0:
@@ -38,7 +36,8 @@ def _await(sock, event, own_end):
             raise TimeoutError("timed out")
 
 
-def _end_of(timeout):
+def end_of(timeout):
+    """When ``timeout`` seconds are over, by the monotonic clock; None for never."""
     return None if timeout is None else monotonic() + timeout
 
 
@@ -49,7 +48,7 @@ def _await_deadline(sock, event):
     own = sock.gettimeout()
     if own == 0:
         return False
-    _await(sock, event, _end_of(own))
+    await_ready(sock, event, end_of(own))
     return True
 
 
@@ -90,14 +89,14 @@ class BoundedSocket(native.Socket):
     recvmsg_into = _reading("recvmsg_into", 2, itemgetter(0))
 
     def send(self, data, flags=0):
-        return self._write(super().send, _end_of(self.gettimeout()), flags, data)
+        return self._write(super().send, end_of(self.gettimeout()), flags, data)
 
     def sendto(self, data, *flags_and_address):
         *flags, address = flags_and_address
         send = super().sendto
         return self._write(
             lambda data, flags: send(data, flags, address),
-            _end_of(self.gettimeout()),
+            end_of(self.gettimeout()),
             flags[0] if flags else 0,
             data,
         )
@@ -107,7 +106,7 @@ class BoundedSocket(native.Socket):
         send = super().sendmsg
         return self._write(
             lambda buffers, flags: send(buffers, ancdata, flags, address),
-            _end_of(self.gettimeout()),
+            end_of(self.gettimeout()),
             flags,
             list(buffers),
         )
@@ -117,7 +116,7 @@ class BoundedSocket(native.Socket):
             super().sendall(data, flags)
             sent(self.meter, memoryview(data).nbytes)
             return None
-        end = _end_of(self.gettimeout())
+        end = end_of(self.gettimeout())
         with memoryview(data) as view, view.cast("B") as octets:
             done = 0
             while True:
@@ -154,14 +153,14 @@ class BoundedSocket(native.Socket):
         if deadlines.remaining() is not None:
             # os.sendfile waits in the system, past any deadline.
             return self.send(os.pread(source, size, at))
-        end = _end_of(self.gettimeout())
+        end = end_of(self.gettimeout())
         with waiting_to_send(self.meter):
             while True:
                 try:
                     count = os.sendfile(self.fileno(), source, at, size)
                     break
                 except BlockingIOError:
-                    _await(self, select.POLLOUT, end)
+                    await_ready(self, select.POLLOUT, end)
         sent(self.meter, count)
         return count
 
@@ -180,109 +179,10 @@ class BoundedSocket(native.Socket):
         while True:
             if is_to_wait:
                 with waiting_to_send(self.meter):
-                    _await(self, select.POLLOUT, end)
+                    await_ready(self, select.POLLOUT, end)
             try:
                 return send(data, flags | socket.MSG_DONTWAIT)
             except BlockingIOError:
                 if flags & socket.MSG_DONTWAIT:
                     raise
             is_to_wait = True
-
-
-class BoundedSSLSocket(PiecesMixIn, native.SSLSocket):
-    """The same for TLS, and safe for one thread that reads and another one that writes.
-
-    OpenSSL works on the descriptor in non-blocking mode, under a lock because its connection is
-    not made for two threads, and all waiting is done outside. ``gettimeout`` still tells what
-    the owner has set.
-    """
-
-    _own_timeout = None
-
-    def __new__(cls, *args, **kwargs):
-        self = super().__new__(cls, *args, **kwargs)
-        self._guard = native.allocate_lock()
-        return self
-
-    def _sslsock(self):
-        """Itself, for a ``gevent.ssl.SSLContext``, which asks for it to call back with."""
-        return self
-
-    def gettimeout(self):
-        return self._own_timeout
-
-    def settimeout(self, value):
-        if value is not None and value < 0:
-            raise ValueError("Timeout value out of range")
-        self._own_timeout = value
-        super().settimeout(value if self._sslobj is None else 0)
-
-    def setblocking(self, flag):
-        self.settimeout(None if flag else 0.0)
-
-    def getblocking(self):
-        return self.gettimeout() != 0
-
-    def read(self, len=1024, buffer=None):
-        tls = self._sslobj
-        if tls is None:
-            return super().read(len, buffer)
-        try:
-            if buffer is None:
-                data = self._patiently(tls.read, len)
-                count = data.__len__()
-            else:
-                data = count = self._patiently(tls.read, len, buffer)
-        except ssl.SSLEOFError:
-            if not self.suppress_ragged_eofs:
-                raise
-            return b"" if buffer is None else 0
-        received(self.meter, count)
-        return data
-
-    def write(self, data):
-        tls = self._sslobj
-        if tls is None:
-            return super().write(data)
-        if self._taken or memoryview(data).nbytes > PIECE:
-            return self._patiently(self._write_pieces, tls.write, data)
-        count = self._patiently(tls.write, data)
-        sent(self.meter, count)
-        return count
-
-    def send(self, data, flags=0):
-        return self.write(data) if self._sslobj and not flags else super().send(data, flags)
-
-    def do_handshake(self, block=False):
-        self._check_connected()
-        self._patiently(self._sslobj.do_handshake)
-
-    def unwrap(self):
-        plain = self._patiently(super().unwrap)
-        self.settimeout(self._own_timeout)
-        return plain
-
-    def shutdown(self, how):
-        if how != socket.SHUT_RD and self._sslobj is not None:
-            with self._guard:
-                say_goodbye(self._sslobj)
-        super().shutdown(how)
-        self.settimeout(self._own_timeout)
-
-    def _patiently(self, method, *args):
-        if super().gettimeout() != 0:
-            super().settimeout(0)
-        end = _end_of(self._own_timeout)
-        while True:
-            try:
-                with self._guard:
-                    return method(*args)
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as wants:
-                if self._own_timeout == 0:
-                    raise
-                reads = isinstance(wants, ssl.SSLWantReadError)
-            if reads:
-                _await(self, select.POLLIN, end)
-            else:
-                with waiting_to_send(self.meter):
-                    _await(self, select.POLLOUT, end)

@@ -8,16 +8,15 @@ made of a connection is left as it is.
 
 import _socket
 import socket
+from functools import lru_cache
 from typing import Any
 
 import gevent.socket
-import gevent.ssl
 from gevent import get_hub
 
 from . import native
-from .bounded import BoundedSocket, BoundedSSLSocket
+from .bounded import BoundedSocket
 from .datagrams import DatagramSocket
-from .secure import CooperativeSSLSocket
 from .sockets import CooperativeSocket
 
 # Reads of 64 KiB, of a peer that may send on and on. By default Linux keeps 6 MiB at most for one.
@@ -26,6 +25,9 @@ MOST_UNREAD = 100
 # Plain numbers: making them the enums that sockets show costs a connection more than its accept.
 family_of = _socket.socket.family.__get__
 type_of = _socket.socket.type.__get__
+
+_loading = native.make_rlock()
+_tls_kinds: Any = None
 
 
 def cooperative(sock):
@@ -110,7 +112,31 @@ def _second(kind, sock):
 
 def is_tls(sock: Any) -> bool:
     """Whether ``sock`` speaks TLS, in the standard library's manner or in gevent's."""
-    return isinstance(sock, (native.SSLSocket, gevent.ssl.SSLSocket))
+    return _is_tls_kind(type(sock))  # type: ignore[arg-type]  # classes are hashable
+
+
+@lru_cache
+def _is_tls_kind(cls):
+    # By name, because to ask for the classes would import them.
+    names = {(base.__module__, base.__name__) for base in cls.__mro__}
+    return not names.isdisjoint({("ssl", "SSLSocket"), ("gevent.ssl", "SSLSocket")})
+
+
+def load_tls():
+    """Import what TLS takes, unless that was done; the classes of its sockets.
+
+    They are the one for gevent sockets and the one for all others. To be called as soon as it is
+    known that there will be TLS; who knows of none is spared 4 MB and 10 ms.
+    """
+    global _tls_kinds
+    if _tls_kinds is None:
+        # Under monkey patching two threads that import the same at once may wait for ever.
+        with _loading:
+            from .bounded_tls import BoundedSSLSocket
+            from .secure import CooperativeSSLSocket
+
+            _tls_kinds = CooperativeSSLSocket, BoundedSSLSocket
+    return _tls_kinds
 
 
 def under_tls(sock, context, suppress_ragged_eofs=True, do_handshake_on_connect=True):
@@ -124,10 +150,11 @@ def under_tls(sock, context, suppress_ragged_eofs=True, do_handshake_on_connect=
         "suppress_ragged_eofs": suppress_ragged_eofs,
     }
     try:
+        for_greenlets, for_threads = load_tls()
         if isinstance(sock, gevent.socket.socket):
-            secure = CooperativeSSLSocket(sock, _context=context, **options)
+            secure = for_greenlets(sock, _context=context, **options)
         else:
-            secure = BoundedSSLSocket._create(sock, context=context, **options)
+            secure = for_threads._create(sock, context=context, **options)
     except BaseException:
         sock.close()
         raise
@@ -142,9 +169,10 @@ def listening_alike(sock, listener):
         "do_handshake_on_connect": listener.do_handshake_on_connect,
         "suppress_ragged_eofs": listener.suppress_ragged_eofs,
     }
+    load_tls()  # and gevent.ssl with it
     if isinstance(listener, gevent.ssl.SSLSocket):
         return gevent.ssl.SSLSocket(sock, _context=listener.context, **options)
-    return native.SSLSocket._create(sock, context=listener.context, **options)
+    return native.ssl_socket()._create(sock, context=listener.context, **options)
 
 
 def shake_hands(sock):

@@ -4,11 +4,12 @@ Everything here is the original, whether patching happens before or after the im
 """
 
 import os
+import sys
+from typing import Any
 
 from gevent.monkey import get_original, is_module_patched
 
 Socket = get_original("socket", "socket")
-SSLSocket = get_original("ssl", "SSLSocket")
 allocate_lock = get_original("_thread", "allocate_lock")
 get_ident = get_original("_thread", "get_ident")
 start_new_thread = get_original("_thread", "start_new_thread")
@@ -26,8 +27,15 @@ def make_rlock():
     return get_original("_thread", "RLock")()
 
 
+def ssl_socket() -> Any:
+    """The class ``ssl.SSLSocket``. It imports ``ssl``, which costs a process without TLS 4 MB."""
+    return get_original("ssl", "SSLSocket")
+
+
 def is_ssl_context(value: object) -> bool:
     """Whether it is an ``ssl.SSLContext``; gevent's is one, too."""
+    if "ssl" not in sys.modules:
+        return False  # nobody can have made one
     # Looked up each time, because gevent warns of modules that keep it.
     return isinstance(value, get_original("ssl", "SSLContext"))
 

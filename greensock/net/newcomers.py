@@ -6,10 +6,10 @@ connection, and lets pass what completes one; who was dropped tries again a seco
 refused, because by then the listener is closed.
 """
 
-import ctypes
 import os
 import socket
 import struct
+from array import array
 
 # asm-generic/socket.h and linux/bpf_common.h; the classic filters need no privileges.
 _SO_ATTACH_FILTER = 26
@@ -61,13 +61,11 @@ def keep_newcomers_out(sock):
         program = _DROP_OPENING
     else:
         return False
-    instructions = ctypes.create_string_buffer(program)
-    count = len(program) // 8
+    instructions = array("B", program)
+    address, size = instructions.buffer_info()
     try:
         sock.setsockopt(
-            socket.SOL_SOCKET,
-            _SO_ATTACH_FILTER,
-            struct.pack("@HP", count, ctypes.addressof(instructions)),
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", size // 8, address)
         )
     except OSError:
         return False  # such as in a sandbox

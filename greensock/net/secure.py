@@ -1,4 +1,7 @@
-"""TLS over a cooperative socket: gevent's, counted, and with a proper end."""
+"""TLS over a cooperative socket: gevent's, counted, and with a proper end.
+
+To be imported through ``handover.load_tls`` alone.
+"""
 
 import ssl
 from socket import SHUT_RD

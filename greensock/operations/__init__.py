@@ -7,6 +7,7 @@ as all that Serving keeps.
 
 from typing import Any
 
+from ..net import handover
 from ..settings import check_setting, check_settings, is_setting
 from .draining import Draining
 
@@ -35,3 +36,5 @@ class Operations(Draining):
         """ValueError for one that is wrong, before anything is opened."""
         check_settings(self)
         self._gs_loaded_context()
+        if handover.is_tls(getattr(self, "socket", None)):
+            handover.load_tls()

@@ -1,12 +1,14 @@
 """TLS as the settings of a server want it."""
 
 import inspect
-import ssl
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import events
 from ..net import handover, native
 from .books import Books
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class Certificates(Books):
@@ -15,7 +17,7 @@ class Certificates(Books):
     ssl_context: Any = None
     implicit_tls: bool = True
 
-    _gs_context: ssl.SSLContext | None = None
+    _gs_context: "ssl.SSLContext | None" = None
     _gs_context_from: Any = None
     _gs_was_switched = False
 
@@ -41,7 +43,7 @@ class Certificates(Books):
         """Whether there are handshakes that may take too long."""
         return self._gs_context is not None or self._gs_was_switched or self._gs_speaks_tls()
 
-    def _gs_made_context(self, value: Any) -> ssl.SSLContext | None:
+    def _gs_made_context(self, value: Any) -> "ssl.SSLContext | None":
         if value is not None and self._gs_takes_datagrams():
             raise ValueError("ssl_context is set, but a server of datagrams speaks no TLS")
         if value is None:
@@ -50,7 +52,7 @@ class Certificates(Books):
             return checked_context(value, "ssl_context is")
         return checked_context(_without_arguments(value)(), "ssl_context returned")
 
-    def _gs_loaded_context(self) -> ssl.SSLContext | None:
+    def _gs_loaded_context(self) -> "ssl.SSLContext | None":
         """The context that ``ssl_context`` stands for, made once."""
         if self._gs_context_from != self.ssl_context:
             self._gs_context = self._gs_made_context(self.ssl_context)
@@ -58,11 +60,12 @@ class Certificates(Books):
         return self._gs_context
 
 
-def checked_context(context: Any, what: str) -> ssl.SSLContext:
+def checked_context(context: Any, what: str) -> "ssl.SSLContext":
     """The context; TypeError or ValueError, beginning with ``what``, if no server can use it."""
     if not native.is_ssl_context(context):
         raise TypeError(f"{what} {context!r}; give an ssl.SSLContext")
-    if context.protocol == ssl.PROTOCOL_TLS_CLIENT:
+    handover.load_tls()  # rather than for its first connection, in the midst of serving
+    if context.protocol.name == "PROTOCOL_TLS_CLIENT":
         raise ValueError(
             f"{what} a context for clients; make it with ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)"
         )

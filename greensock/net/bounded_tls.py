@@ -1,0 +1,112 @@
+"""Bounded sockets under TLS. To be imported through ``handover.load_tls`` alone."""
+
+import select
+import socket
+import ssl
+from typing import Any
+
+from . import native
+from .bounded import await_ready, end_of
+from .meters import PIECE, received, sent, waiting_to_send
+from .secure import PiecesMixIn, say_goodbye
+
+_SSLSocket: Any = native.ssl_socket()
+
+
+class BoundedSSLSocket(PiecesMixIn, _SSLSocket):
+    """A BoundedSocket under TLS, safe for one thread that reads and another one that writes.
+
+    OpenSSL works on the descriptor in non-blocking mode, under a lock because its connection is
+    not made for two threads, and all waiting is done outside. ``gettimeout`` still tells what
+    the owner has set.
+    """
+
+    _own_timeout = None
+
+    def __new__(cls, *args, **kwargs):
+        self = super().__new__(cls, *args, **kwargs)
+        self._guard = native.allocate_lock()
+        return self
+
+    def _sslsock(self):
+        """Itself, for a ``gevent.ssl.SSLContext``, which asks for it to call back with."""
+        return self
+
+    def gettimeout(self):
+        return self._own_timeout
+
+    def settimeout(self, value):
+        if value is not None and value < 0:
+            raise ValueError("Timeout value out of range")
+        self._own_timeout = value
+        super().settimeout(value if self._sslobj is None else 0)
+
+    def setblocking(self, flag):
+        self.settimeout(None if flag else 0.0)
+
+    def getblocking(self):
+        return self.gettimeout() != 0
+
+    def read(self, len=1024, buffer=None):
+        tls = self._sslobj
+        if tls is None:
+            return super().read(len, buffer)
+        try:
+            if buffer is None:
+                data = self._patiently(tls.read, len)
+                count = data.__len__()
+            else:
+                data = count = self._patiently(tls.read, len, buffer)
+        except ssl.SSLEOFError:
+            if not self.suppress_ragged_eofs:
+                raise
+            return b"" if buffer is None else 0
+        received(self.meter, count)
+        return data
+
+    def write(self, data):
+        tls = self._sslobj
+        if tls is None:
+            return super().write(data)
+        if self._taken or memoryview(data).nbytes > PIECE:
+            return self._patiently(self._write_pieces, tls.write, data)
+        count = self._patiently(tls.write, data)
+        sent(self.meter, count)
+        return count
+
+    def send(self, data, flags=0):
+        return self.write(data) if self._sslobj and not flags else super().send(data, flags)
+
+    def do_handshake(self, block=False):
+        self._check_connected()
+        self._patiently(self._sslobj.do_handshake)
+
+    def unwrap(self):
+        plain = self._patiently(super().unwrap)
+        self.settimeout(self._own_timeout)
+        return plain
+
+    def shutdown(self, how):
+        if how != socket.SHUT_RD and self._sslobj is not None:
+            with self._guard:
+                say_goodbye(self._sslobj)
+        super().shutdown(how)
+        self.settimeout(self._own_timeout)
+
+    def _patiently(self, method, *args):
+        if super().gettimeout() != 0:
+            super().settimeout(0)
+        end = end_of(self._own_timeout)
+        while True:
+            try:
+                with self._guard:
+                    return method(*args)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as wants:
+                if self._own_timeout == 0:
+                    raise
+                reads = isinstance(wants, ssl.SSLWantReadError)
+            if reads:
+                await_ready(self, select.POLLIN, end)
+            else:
+                with waiting_to_send(self.meter):
+                    await_ready(self, select.POLLOUT, end)

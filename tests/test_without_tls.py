@@ -1,0 +1,100 @@
+"""A process without TLS does not pay for it: ``ssl`` takes 4 MB, and 10 ms to import."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests import programs
+
+pytestmark = pytest.mark.worldless
+
+HEAVY = {"ssl", "_ssl", "gevent.ssl", "ctypes"}
+TLS = {"gevent.ssl", "greensock.net.secure", "greensock.net.bounded_tls"}
+
+SERVING = """
+import socket
+
+class Greet(greensock.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(self.rfile.readline())
+        self.server.shutdown()
+
+for model in "inline", "greenlet", "thread", "fork":
+    server = greensock.server_class(model, "tcp")(("127.0.0.1", 0), Greet)
+    with server, socket.create_connection(server.server_address, 10) as client:
+        client.sendall(b"hello\\n")
+        if model == "fork":
+            server.handle_request()  # whose child cannot shut it down
+        else:
+            server.serve_forever()
+        server.server_close()
+        assert b"hello\\n" == client.recv(10), model
+"""
+
+# What shows a program that there will be TLS.
+UNBOUND = """
+import ssl
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+server = greensock.TCPServer(("127.0.0.1", 0), lambda sock, address: None, False)
+"""
+SERVED = """
+server.server_bind()
+server.server_activate()
+server.shutdown()  # as soon as it begins
+server.serve_forever()
+"""
+SIGNS = {
+    "context": "server.ssl_context = context",
+    "function": "server.ssl_context = lambda: context",
+    "class attribute": """
+class Server(greensock.TCPServer):
+    ssl_context = context
+Server(("127.0.0.1", 0), None, False)
+""",
+    "for a handler": """
+from greensock.operations.certificates import checked_context
+checked_context(context, "context is")
+""",
+    "listener": f"""
+server.socket = context.wrap_socket(server.socket, server_side=True)
+{SERVED}
+""",
+    "gevent's listener": f"""
+import gevent.socket, gevent.ssl
+sock = gevent.socket.socket(fileno=server.socket.detach())
+server.socket = gevent.ssl.SSLSocket(sock, _context=context, server_side=True)
+{SERVED}
+""",
+}
+
+
+def loaded_after(code, names):
+    """Those of ``names`` that a fresh process has imported after greensock and ``code``."""
+    show = f"import sys; print(*{names} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import greensock\n{code}\n{show}"],
+        env=programs.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert 0 == done.returncode, done.stderr
+    return set(done.stdout.split())
+
+
+def test_import_leaves_tls_out():
+    assert set() == loaded_after("", HEAVY)
+
+
+def test_command_line_leaves_tls_out():
+    assert set() == loaded_after("import greensock.cli, greensock.cli.serve", HEAVY)
+
+
+def test_serving_leaves_tls_out():
+    assert set() == loaded_after(SERVING, HEAVY)
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_tls_is_imported_before_the_first_connection(sign):
+    """Several threads may take theirs at once, and that is no time to import anything."""
+    assert TLS == loaded_after(UNBOUND + SIGNS[sign], TLS)
