@@ -34,10 +34,8 @@ def ssl_socket() -> Any:
 
 def is_ssl_context(value: object) -> bool:
     """Whether it is an ``ssl.SSLContext``; gevent's is one, too."""
-    if "ssl" not in sys.modules:
-        return False  # nobody can have made one
-    # Looked up each time, because gevent warns of modules that keep it.
-    return isinstance(value, get_original("ssl", "SSLContext"))
+    # Looked up each time, because gevent warns of modules that keep it; not imported for that.
+    return "ssl" in sys.modules and isinstance(value, get_original("ssl", "SSLContext"))
 
 
 def is_patched() -> bool:
