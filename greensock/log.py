@@ -18,6 +18,7 @@ import logging
 from gevent.hub import GreenletExit
 
 from . import interfaces
+from .errors import CommandError
 from .events import subscribe
 from .peers import one_line
 
@@ -106,10 +107,16 @@ def _write_end(event):
 
 
 subscribe(interfaces.IWorkerEnded, _write_end)
-subscribe(
-    interfaces.IWorkerFailed,
-    lambda event: logger.error("worker %s failed", event.index, exc_info=event.error),
-)
+
+
+def _write_worker_failure(event):
+    if isinstance(event.error, CommandError):
+        logger.error("worker %s failed: %s", event.index, event.error)
+    else:
+        logger.error("worker %s failed", event.index, exc_info=event.error)
+
+
+subscribe(interfaces.IWorkerFailed, _write_worker_failure)
 _write(interfaces.IUpgradeEnded, logging.INFO, "process %d has taken over", "pid")
 _write(
     interfaces.IUpgradeFailed,

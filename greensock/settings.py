@@ -34,6 +34,10 @@ def _is_owner(value: Any) -> bool:
     return _is_whole(value, least=0)
 
 
+def _is_path_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, str) and bool(value) and "\0" not in value
+
+
 def _positive(value: Any) -> bool:
     return value is None or _is_number(value) and value > 0
 
@@ -100,6 +104,7 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value is None or _is_whole(value),
         "a whole number of bytes, 1 or more, or None for no limit",
     ),
+    "control_path": (_is_path_or_none, "a path in the file system, or None for no control socket"),
     "reuse_greenlets": _TRUTH,
 }
 

@@ -70,6 +70,10 @@ class IPreforkServer(IConcurrencyModel):
         "Seconds a new version of the program may take to be ready, before it is killed and this "
         "one goes on (a number above 0); None for no limit."
     )
+    control_path = Attribute(
+        "Where a Unix socket is opened, for its owner alone, over which 'greensock ctl' asks how "
+        "the workers are and gives orders: a path (str), None for none. It is removed in the end."
+    )
     worker_index = Attribute(
         "In a worker its index, 0 for the first; None in any other process. It is inherited by "
         "whoever replaces the worker."

@@ -327,14 +327,15 @@ def test_version_is_told(capsys):
     assert (0, expected) == (caught.value.code, capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("command", ["", "serve", "run"])
+@pytest.mark.parametrize("command", ["", "serve", "run", "ctl"])
 def test_help_names_every_part(capsys, command):
     with pytest.raises(SystemExit) as caught:
         main([*command.split(), "--help"])
     assert 0 == caught.value.code
     parts = {
-        "": ["serve", "run", "--version"],
-        "serve": ["MODULE:HANDLER", "--bind", "unixgram:", "--model", "--drain", "--tls-cert"],
+        "": ["serve", "run", "ctl", "--version"],
+        "ctl": ["status", "reload", "drain", "add", "remove", "reopen", "kick", "--control"],
+        "serve": ["MODULE:HANDLER", "--bind", "unixgram:", "--model", "--drain", "--workers"],
         "run": ["SCRIPT", "-m MODULE", "ARGS"],
     }
     text = capsys.readouterr().out

@@ -66,6 +66,29 @@ def test_what_is_given_is_set(line, model):
         assert value == getattr(server, name)
 
 
+GIVEN_WORKERS = {
+    "--workers 3": ("workers", 3),
+    "--workers cores": ("workers", "cores"),
+    "--share listener": ("share", "listener"),
+    "--worker-timeout 5": ("worker_timeout", 5.0),
+    "--max-requests 7": ("max_requests", 7),
+    "--max-requests 7 --max-requests-jitter 2": ("max_requests_jitter", 2),
+    "--max-rss 200M": ("max_rss", 200 << 20),
+    "--max-rss 1000": ("max_rss", 1000),
+    "--max-rss none": ("max_rss", None),
+    "--upgrade-timeout 5": ("upgrade_timeout", 5.0),
+    "--control ctl": ("control_path", "ctl"),
+}
+
+
+@pytest.mark.parametrize("bind", ["tcp://127.0.0.1:0", "udp://127.0.0.1:0"])
+@pytest.mark.parametrize("line", GIVEN_WORKERS)
+def test_what_is_given_for_workers_is_set(line, bind):
+    name, value = GIVEN_WORKERS[line]
+    with opened(bind, "--workers", "1", *line.split(), model="prefork") as server:
+        assert value == getattr(server, name)
+
+
 def test_what_is_not_given_is_as_in_every_server():
     assert {} == settings()
     with opened("tcp://127.0.0.1:0") as server:
@@ -180,7 +203,7 @@ def test_ipv6_and_ipv4_share_a_port():
 
 def test_every_setting_of_a_server_has_its_option():
     """But for those that a program sets, and those that are options by another name."""
-    others = {"ssl_context", "max_workers", "reuse_greenlets"}
+    others = {"ssl_context", "max_workers", "reuse_greenlets", "worker_model", "control_path"}
     parser = argparse.ArgumentParser()
     add_settings(parser)
     text = parser.format_help()

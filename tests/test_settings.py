@@ -66,6 +66,19 @@ CASES = {
     "reuse_greenlets": ((True, False), NO_TRUTH, "True or False"),
 }
 
+PREFORK = {
+    "workers": ((1, 64, "cores"), (None, *NO_COUNT), "a whole number, 1 or more, or 'cores'"),
+    "worker_model": (("greenlet", "thread"), (None, "fork", 1), "one of 'greenlet', 'thread'"),
+    "share": (("reuseport", "listener", "balance"), (None, "evenly", 1), "one of 'reuseport', "),
+    "worker_timeout": (LIMITS, NO_LIMIT, "a number of seconds above 0, or None for no limit"),
+    "max_requests": (COUNTS, NO_COUNT, "a whole number, 1 or more, or None for no limit"),
+    "max_requests_jitter": ((0, 7), (None, -1, 1.5, True, "1"), "a whole number, 0 or more"),
+    "max_rss": (COUNTS, NO_COUNT, "a whole number of bytes, 1 or more, or None for no limit"),
+    "upgrade_timeout": (LIMITS, NO_LIMIT, "a number of seconds above 0, or None for no limit"),
+    "control_path": ((None, "ctl"), ("", "\0ctl", b"ctl", 1, []), "a path in the file system, or"),
+}
+CASES |= PREFORK
+
 RIGHT = [(name, value) for name, case in CASES.items() for value in case[0]]
 WRONG = [(name, value) for name, case in CASES.items() for value in case[1]]
 
@@ -111,7 +124,7 @@ def never_bound(cls):
 
 
 @every_model
-@pytest.mark.parametrize("name", sorted(set(CASES) - {"max_workers", "reuse_greenlets"}))
+@pytest.mark.parametrize("name", sorted(CASES.keys() - PREFORK - {"max_workers", "reuse_greenlets"}))
 def test_a_wrong_one_on_the_class_is_found_before_anything_is_opened(model, name):
     wrong = CASES[name][1][0] if name != "ssl_context" else "cert.pem"
     cls = type("Server", (never_bound(greensock.server_class(model)),), {name: wrong})
@@ -120,6 +133,15 @@ def test_a_wrong_one_on_the_class_is_found_before_anything_is_opened(model, name
         cls(LOCAL, Shout)
     assert says_what_came(name, wrong, str(caught.value))
     assert before == descriptors()
+
+
+@pytest.mark.parametrize("name", sorted(PREFORK))
+def test_a_wrong_one_for_workers_is_found_before_anything_is_opened(name):
+    wrong = PREFORK[name][1][0]
+    cls = type("Server", (never_bound(greensock.PreforkTCPServer),), {name: wrong})
+    with pytest.raises(ValueError) as caught:
+        cls(LOCAL, Shout)
+    assert says_what_came(name, wrong, str(caught.value))
 
 
 STDLIB = [
@@ -185,14 +207,14 @@ def test_settings_of_a_class_hold_for_its_servers_and_not_for_others():
 
 def test_defaults_limit_nothing_but_handshakes_and_the_end():
     with new_server() as server:
-        unlimited = {name for name in SETTINGS if getattr(server, name) is None}
+        unlimited = {name for name in SETTINGS.keys() - PREFORK if getattr(server, name) is None}
         assert (10, 30) == (server.handshake_timeout, server.drain_timeout)
         assert ("backlog", b"", True) == (
             server.overload,
             server.overload_reply,
             server.implicit_tls,
         )
-    assert set(SETTINGS) - unlimited == {
+    assert SETTINGS.keys() - PREFORK - unlimited == {
         "drain_timeout",
         "handshake_timeout",
         "implicit_tls",

@@ -1,7 +1,8 @@
 """The ``greensock`` command.
 
 ``greensock serve`` puts a handler behind sockets, ``greensock run`` runs a program that knows
-nothing of greensock with its threading servers made green. Whatever is wrong with the request is
+nothing of greensock with its threading servers made green, and ``greensock ctl`` asks and tells the
+workers of a command that serves. Whatever is wrong with the request is
 found out before anything starts: it costs one line on standard error and exit status 2.
 """
 
@@ -12,10 +13,13 @@ from typing import NoReturn
 
 from .. import MODELS, __version__
 from ..errors import CommandError, EndpointError
-from . import run, serve
+from . import ctl, run, serve
 from .endpoints import FORMS
 from .options import add_ready_lag, add_settings
 from .telemetry import add_telemetry_options
+
+# What --workers is for has no name of its own here.
+_MODELS = tuple(model for model in MODELS if model != "prefork")
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -46,6 +50,7 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_serve(commands)
     _add_run(commands)
+    _add_ctl(commands)
     return parser
 
 
@@ -73,10 +78,11 @@ def _add_serve(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     parser.add_argument(
         "--model",
-        choices=MODELS,
+        choices=_MODELS,
         default="greenlet",
         help="what runs each request: a greenlet, an OS thread, a forked process, or the server "
-        "itself, one after the other (default: greenlet)",
+        "itself, one after the other (default: greenlet); with --workers, in each of them, "
+        "greenlet or thread",
     )
     parser.add_argument(
         "--log-level",
@@ -115,3 +121,14 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     rest.required = False  # it may be empty, but argparse would ask for it
     parser.set_defaults(prepare=run.prepare)
+
+
+def _add_ctl(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser(
+        "ctl",
+        help="ask how the workers of a command are, and give them orders",
+        description="Ask how the workers of 'greensock serve --workers N --control PATH' are, and "
+        "give them orders.",
+        epilog="example: greensock ctl --control chat.ctl kick 203.0.113.9",
+    )
+    ctl.add_options(parser)

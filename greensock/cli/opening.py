@@ -32,14 +32,18 @@ def open_server(
     handler: Callable[..., object],
     model: str,
     settings: Mapping[str, Any],
+    mixins: tuple[type, ...] = (),
 ) -> TCPServer:
     """A server of ``handler`` that listens at ``location``; CommandError if there can be none.
 
-    ``settings``: by name; those are left out that a server there cannot have.
+    ``settings``: by name; those are left out that a server there cannot have. ``mixins``: what
+    comes before the class of servers of that ``model``.
     """
     endpoint, transport = location.endpoint, location.transport
-    _check_kind(handler, transport, endpoint)
+    check_kind(handler, transport, endpoint)
     server_type = server_class(model, transport)
+    if mixins:
+        server_type = type(server_type.__name__, (*mixins, server_type), {})
     server = server_type(location.address, handler, bind_and_activate=False)
     # Connections that an earlier run has closed keep a port for a minute. For datagrams it would
     # mean something else: two servers that share a port and take from each other.
@@ -58,17 +62,8 @@ def open_server(
     return server
 
 
-def place_of(server: TCPServer) -> str:
-    """Where a server listens, written as an endpoint."""
-    transport = TRANSPORTS[server.address_family, server.socket_type]
-    address: Any = server.server_address
-    if server.address_family == socket.AF_UNIX:
-        return f"{transport}:{os.fsdecode(address)}".replace(":\0", ":@")
-    host, port, *_ = address
-    return f"{transport}://[{host}]:{port}" if ":" in host else f"{transport}://{host}:{port}"
-
-
-def _check_kind(handler: object, transport: str, endpoint: Endpoint) -> None:
+def check_kind(handler: object, transport: str, endpoint: Endpoint) -> None:
+    """CommandError if ``handler`` is for connections, and datagrams come, or the other way."""
     if not isinstance(handler, type):
         return
     if issubclass(handler, socketserver.StreamRequestHandler) and transport in DATAGRAM:
@@ -81,6 +76,16 @@ def _check_kind(handler: object, transport: str, endpoint: Endpoint) -> None:
             f"{handler.__name__} handles datagrams, and {endpoint} brings connections: "
             "bind it to udp:// or unixgram:, or make it a StreamRequestHandler"
         )
+
+
+def place_of(server: TCPServer) -> str:
+    """Where a server listens, written as an endpoint."""
+    transport = TRANSPORTS[server.address_family, server.socket_type]
+    address: Any = server.server_address
+    if server.address_family == socket.AF_UNIX:
+        return f"{transport}:{os.fsdecode(address)}".replace(":\0", ":@")
+    host, port, *_ = address
+    return f"{transport}://[{host}]:{port}" if ":" in host else f"{transport}://{host}:{port}"
 
 
 def _explained(endpoint: Endpoint, transport: str, error: OSError) -> str:

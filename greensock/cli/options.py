@@ -5,6 +5,7 @@ from typing import Any
 
 from ..errors import CommandError
 from ..settings import OVERLOAD, SETTINGS
+from .preforking import add_worker_settings, check_worker_settings
 from .values import count, escaped, file_mode, lag, limit, owner, rate, seconds
 
 
@@ -19,6 +20,7 @@ def add_settings(parser: ArgumentParser) -> None:
     _add_deadlines(parser)
     _add_tls(parser)
     _add_sockets(parser)
+    add_worker_settings(parser)
 
 
 def _add(group: Any, setting: str, metavar: str | None, text: str, **how: Any) -> None:
@@ -148,6 +150,7 @@ def _add_sockets(parser: ArgumentParser) -> None:
 def settings_of(options: Namespace) -> dict[str, Any]:
     """The settings that were given, by name; CommandError if some make no sense together."""
     settings = {name: value for name, value in vars(options).items() if name in SETTINGS}
+    check_worker_settings(options, settings)
     has_tls = options.tls_cert is not None
     for name in "tls_key", "tls_client_ca":
         if getattr(options, name) is not None and not has_tls:

@@ -13,6 +13,7 @@ import gevent
 from ..net.crossing import Event
 from ..net.systemd import Watchdog, notify, notify_reloading
 from ..servers import TCPServer
+from . import supervising
 from .endpoints import parse_endpoint
 from .loading import load_handler
 from .locating import locate
@@ -20,7 +21,7 @@ from .opening import open_server, place_of
 from .options import settings_of
 from .output import flush, say
 from .suiting import check_settings_suit
-from .telemetry import Telemetry
+from .telemetry import Telemetry, begin_log
 
 DEFAULT = "tcp://127.0.0.1:9000"
 
@@ -31,11 +32,10 @@ def prepare(options: Namespace) -> Callable[[], int]:
     """Open what is asked for; return the function that serves it and returns the exit status."""
     endpoints = [parse_endpoint(text) for text in options.bind or [DEFAULT]]
     settings = settings_of(options)
+    if "workers" in settings:
+        return supervising.prepare(options, endpoints, settings)
     handler = load_handler(options.handler)
-    logging.basicConfig(
-        level=options.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    begin_log(options)
     locations = locate(endpoints)
     check_settings_suit(settings, options.model, locations)
     servers: list[TCPServer] = []

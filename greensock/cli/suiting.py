@@ -7,8 +7,10 @@ from typing import Any
 from ..errors import CommandError
 from .locating import STREAM, Location
 from .options import flag
+from .preforking import WORKER_SETTINGS
 
 _FOR_DATAGRAMS = {"accept_rate", "accept_burst", "drain_timeout"}
+_FOR_ALL = {*WORKER_SETTINGS, "worker_model"}
 _FOR_PATHS = {"unix_mode", "unix_owner"}
 _SHOWN = {
     "ssl_context": "--tls-cert",
@@ -42,7 +44,7 @@ def _suits(name: str, location: Location) -> bool:
         return location.transport in ("tcp", "udp") and _is_ipv6(location)
     if name in _FOR_PATHS:
         return location.transport in ("unix", "unixgram") and _is_path(location)
-    return location.transport in STREAM or name in _FOR_DATAGRAMS
+    return location.transport in STREAM or name in _FOR_DATAGRAMS or name in _FOR_ALL
 
 
 def _is_ipv6(location: Location) -> bool:

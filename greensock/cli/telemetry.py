@@ -52,7 +52,7 @@ class Telemetry:
         self._status = None if options.status is None else _open_status(options.status, servers)
         try:
             if options.access_log is not None:
-                _begin_access_log(options.access_log, options.access_log_format)
+                begin_access_log(options.access_log, options.access_log_format)
         except BaseException:
             self.close()
             raise
@@ -109,7 +109,20 @@ class _ToFile(_Plain, WatchedFileHandler):
     pass
 
 
-def _begin_access_log(path: str, format: str) -> None:
+def begin_log(options: Namespace) -> None:
+    """Have what --log-level lets through written to standard error."""
+    logging.basicConfig(
+        level=options.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+
+
+def begin_access_log(path: str, format: str) -> None:
+    """Write an access log, in processes that are forked from now on as well.
+
+    To ``path``, or to standard output if that is '-'. CommandError if it cannot be written. Each
+    line is written, and appended, at once, so that those of several processes do not mix.
+    """
     if path == "-" and sys.stdout is None:
         raise CommandError("--access-log - means standard output, which is closed: name a file")
     handler: logging.Handler

@@ -12,6 +12,8 @@ from ..settings import check_setting
 
 _ESCAPES = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
 
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
 
 def seconds(text: str) -> float | None:
     """Seconds, 0 or more; None, which is no limit, for 'none'."""
@@ -41,6 +43,34 @@ def count(text: str) -> int | None:
     """A whole number, 1 or more; None for 'none'."""
     expected = "neither a whole number above 0 nor 'none'"
     return _number(text, expected, int, lambda value: value >= 1)
+
+
+def whole(text: str) -> int:
+    """A whole number, 0 or more."""
+    value = _number(text, "no whole number", int, lambda value: value >= 0)
+    if value is None:
+        raise ArgumentTypeError("'none' is no whole number; give 0 for none")
+    return value
+
+
+def workers(text: str) -> int | str:
+    """How many workers: a whole number, 1 or more, or 'cores'."""
+    value: int | str | None = text if text == "cores" else count(text)
+    if value is None:
+        raise ArgumentTypeError("'none' would serve nobody; give a whole number above 0 or 'cores'")
+    return value
+
+
+def size(text: str) -> int | None:
+    """Bytes, 1 or more, with K, M or G for powers of 1024; None for 'none'."""
+    if text == "none":
+        return None
+    found = re.fullmatch(r"([0-9]{1,15})([KMG]?)", text)
+    if found is None or not int(found[1]):
+        raise ArgumentTypeError(
+            f"{text!r} is no number of bytes above 0, as in 200M or 1G, nor 'none'"
+        )
+    return int(found[1]) * _UNITS[found[2]]
 
 
 def _number(

@@ -15,6 +15,7 @@ from ..loop import is_closed
 from ..net import handover, native
 from ..net.listeners import let_rebind, note_listening
 from ..supervision.attendance import Attendance
+from ..supervision.control import Control, ControlSocket
 from ..supervision.desk import Desk
 from ..supervision.hatch import Taking, hatch
 from ..supervision.supervisor import Supervisor
@@ -43,13 +44,16 @@ class PreforkMixIn(ModelMixIn):
     max_requests: int | None = None
     max_requests_jitter = 0
     max_rss: int | None = None
+    control_path: str | None = None
     upgrade_timeout: float | None = 60.0
     worker_index: int | None = None
 
     _gs_name = ""
+    _gs_succeeds = False
     _gs_inherited: Any = ()
     _gs_team: Any = None
     _gs_attendance: Attendance | None = None
+    _gs_control: ControlSocket | None = None
 
     # For applications
 
@@ -92,6 +96,7 @@ class PreforkMixIn(ModelMixIn):
             self.socket.close()
             self.socket = _Bound(fileno=inherited[0])
             self._gs_inherited = inherited[1:]
+            self._gs_succeeds = True
         super().server_bind()
 
     def shutdown(self) -> None:
@@ -123,6 +128,7 @@ class PreforkMixIn(ModelMixIn):
             return super()._gs_new_loop(hub)
         if self.fileno() < 0 and self._gs_suspended != "release":
             raise is_closed(self)
+        self._gs_open_control()
         if self._gs_team is None:
             has_desk = self._gs_balances() or self._gs_counters()
             at_desk = self._gs_work_at_desk if has_desk else None
@@ -201,6 +207,8 @@ class PreforkMixIn(ModelMixIn):
 
     def _gs_note_ready(self):
         """All workers are ready."""
+        if self._gs_control is not None:
+            self._gs_control.take_place()
         inheritance.note_ready(self._gs_name)
 
     def _gs_keep_newcomers_out(self):
@@ -211,6 +219,7 @@ class PreforkMixIn(ModelMixIn):
     def _gs_finish_crew(self):
         team, self._gs_team = self._gs_team, None
         if team is None:
+            self._gs_close_control()
             super()._gs_finish_crew()
             return
         if self._gs_is_draining or self.block_on_close and not self.daemon_threads:
@@ -218,12 +227,32 @@ class PreforkMixIn(ModelMixIn):
             team.end()
         team.close()
         self._gs_drain_is_over([])
+        self._gs_close_control()
+
+    def _gs_look_in(self, supervisor):
+        """Called by the supervisor whenever it has something to do.
+
+        Seconds after which to call it again at the latest, None for no limit.
+        """
+        return None
 
     # The desk
 
     def _gs_counters(self):
         """What there is to do at the desk; see Desk."""
-        return []
+        counters = []
+        if self._gs_control is not None:
+            counters.append(Control)
+        return counters
+
+    def _gs_open_control(self):
+        if self.control_path is not None and self._gs_control is None:
+            self._gs_control = ControlSocket(self.control_path, later=self._gs_succeeds)
+
+    def _gs_close_control(self):
+        control, self._gs_control = self._gs_control, None
+        if control is not None:
+            control.close()
 
     def _gs_work_at_desk(self, slot, worker):
         try:
@@ -248,6 +277,7 @@ class PreforkMixIn(ModelMixIn):
 
     def _gs_become_worker(self, slot, worker):
         self._gs_loop.leave_to(slot)
+        self._gs_close_control()
         self._gs_team = self._gs_loop = None
         if isinstance(slot.listener, Taking):
             self._gs_take_from(slot.listener, worker.card)

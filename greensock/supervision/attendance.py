@@ -8,12 +8,15 @@ import random
 import resource
 import signal
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import gevent
 from gevent.socket import socket as Socket
 
 from .. import events
+from ..peers import address_text
+from .commands import is_meant
 
 BEATS = 4  # in a worker_timeout
 LEISURELY = 1.0  # seconds between beats, at most
@@ -31,6 +34,7 @@ class Attendance:
         self._is_leaving = False
         self._tasks = []
         self._taken = 0
+        self._ready_at = None
         jitter = server.max_requests_jitter
         self._most = server.max_requests and server.max_requests + random.randint(0, jitter)
 
@@ -49,6 +53,10 @@ class Attendance:
             # A terminal sends them to everybody; the supervisor says what they mean.
             (signal.SIGINT, _nothing),
             (signal.SIGHUP, _nothing),
+            (signal.SIGUSR1, _nothing),
+            (signal.SIGUSR2, _nothing),
+            (signal.SIGTTIN, _nothing),
+            (signal.SIGTTOU, _nothing),
         ):
             signal.signal(number, lambda *_, act=act: act())
         gevent.spawn(self._answer_questions)
@@ -56,11 +64,13 @@ class Attendance:
         self._server.serve_forever()
         gevent.joinall(self._tasks)
         self._server.server_close()
+        self._line.say("done")
         return 0
 
     def note_ready(self):
         """It takes requests."""
         self._card.beat()
+        self._ready_at = monotonic()
         self._line.say("ready")
 
     def note_left(self, live):
@@ -79,6 +89,19 @@ class Attendance:
         """Say something to the supervisor."""
         self._line.say(*words)
 
+    def status(self):
+        """How it is.
+
+        ``state``, ``seconds`` since it was ready, None before, ``connections``, and ``rss``, bytes.
+        """
+        since = self._ready_at
+        return {
+            "state": "leaving" if self._is_leaving else "starting" if since is None else "ready",
+            "seconds": None if since is None else monotonic() - since,
+            "connections": len(self._server.connections),
+            "rss": _resident(),
+        }
+
     def _beat(self):
         self._card.beat()
         most = self._server.max_rss
@@ -96,9 +119,9 @@ class Attendance:
         """Answer the desk: a line of JSON for each."""
         with Socket(fileno=self._ear.detach()) as sock, sock.makefile("rb") as questions:
             for line in questions:
-                question, *rest = json.loads(line)
+                number, question, *rest = json.loads(line)
                 answer = _ANSWERS[question](self._server, *rest)
-                sock.sendall(json.dumps(answer).encode() + b"\n")
+                sock.sendall(json.dumps([number, answer]).encode() + b"\n")
 
     def _retire(self):
         """Leave, and leave the queue to the others."""
@@ -140,8 +163,21 @@ class Attendance:
         self._tasks.append(gevent.spawn(task))
 
 
+def _status(server):
+    return server._gs_attendance.status()
+
+
+def _kick(server, peer):
+    """Cut the connections from ``peer``; how many there were."""
+    return sum(
+        server.kick(connection)
+        for connection in server.connections
+        if is_meant(peer, address_text(connection.client_address))
+    )
+
+
 # What the desk may ask: functions of the server, and of what else is asked.
-_ANSWERS: dict[str, Callable[..., Any]] = {}
+_ANSWERS: dict[str, Callable[..., Any]] = {"status": _status, "kick": _kick}
 
 # What the supervisor may say.
 _WORDS = {

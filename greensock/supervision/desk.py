@@ -8,7 +8,8 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from itertools import count
 from typing import Any
 
 import gevent
@@ -17,6 +18,7 @@ from gevent.socket import socket as Socket
 
 from .attendance import BEATS, LEISURELY
 from .balancing import Balancing
+from .supervisor import SIGNALS
 
 # Seconds for a worker to answer. It is asked on its hub, which may be busy.
 PATIENCE = 2.0
@@ -31,34 +33,58 @@ class Known:
         self.card = card
         self._sock = Socket(fileno=fd)
         self._sock.settimeout(PATIENCE)
-        self._answers = self._sock.makefile("rb")
         self._turn = RLock()
+        self._numbers = count()
+        self._asked = None
+        self._rest = b""
 
     def ask(self, *question):
         """What it answers: anything that JSON can say. OSError if it does not."""
         with self._turn:
-            self._sock.sendall(json.dumps(question).encode() + b"\n")
-            answer = self._answers.readline()
-        if not answer.endswith(b"\n"):
-            raise ConnectionError(f"worker {self.index}, process {self.pid}, has ended")
-        return json.loads(answer)
+            if self._asked is not None:
+                self._hear()  # as long as it is at the last question, it is not asked another
+            # Another desk may have asked before, and not waited.
+            self._asked = f"{os.getpid()}.{next(self._numbers)}"
+            self._sock.sendall(json.dumps([self._asked, *question]).encode() + b"\n")
+            return self._hear()
+
+    def _hear(self):
+        while True:
+            try:
+                asked, answer = json.loads(self._line())
+            except ValueError:
+                continue  # the end of what another desk has begun to read
+            if asked == self._asked:
+                self._asked = None
+                return answer
+
+    def _line(self):
+        pieces = [self._rest]
+        while b"\n" not in pieces[-1]:
+            pieces.append(self._sock.recv(65536))
+            if not pieces[-1]:
+                raise ConnectionError(f"worker {self.index}, process {self.pid}, has ended")
+        line, _, self._rest = b"".join(pieces).partition(b"\n")
+        return line
 
     def close(self):
         """Forget it."""
-        self._answers.close()
         self._sock.close()
 
 
 class Desk:
     """The life of the desk of ``server``.
 
-    ``counters``: what it does there, as context managers that are made of the Desk.
+    ``counters``: what it does there, as context managers that are made of the Desk. ``wanted``: how
+    many workers there shall be. ``is_draining``: whether they drain, all of them.
     """
 
     def __init__(self, server, team, worker, counters):
         self.server = server
         self.board = team.board
         self.workers = {}
+        self.wanted = team.wanted
+        self.is_draining = server._gs_is_draining
         self._card = worker.card
         self._line = worker.its_line
         self._counters = counters
@@ -76,6 +102,9 @@ class Desk:
 
     def live(self):
         """Be there until told to leave; the exit status of the process."""
+        for number in SIGNALS:
+            # A terminal, or systemd, sends them to everybody; the supervisor says what they mean.
+            signal.signal(number, signal.SIG_IGN)
         hub = gevent.get_hub()
         limit = self.server.worker_timeout
         pause = LEISURELY if limit is None else min(LEISURELY, limit / BEATS)
@@ -83,9 +112,6 @@ class Desk:
         beats.start(self._card.beat)
         words = hub.loop.io(self._line.fileno(), 1)
         words.start(self._hear)
-        for number in signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT:
-            # A terminal sends them to everybody; the supervisor says what they mean.
-            signal.signal(number, signal.SIG_IGN)
         with ExitStack() as at_the_end:
             if self._balancing is not None:
                 at_the_end.enter_context(self._balancing)
@@ -97,14 +123,19 @@ class Desk:
         return 0
 
     def tell(self, *words):
-        """Ask the supervisor for something: an order that it knows."""
-        self._line.say(*words)
+        """Ask the supervisor for something, an order that it knows; whether it can hear it."""
+        return self._line.say(*words)
 
     def ask_all(self, *question):
         """What the workers answer, with each of them: those that do."""
-        asked = [(worker, gevent.spawn(worker.ask, *question)) for worker in self.workers.values()]
-        gevent.joinall([task for _, task in asked])
-        return [(worker, task.value) for worker, task in asked if task.successful()]
+        answers = []
+
+        def ask(worker):
+            with suppress(OSError):
+                answers.append((worker, worker.ask(*question)))
+
+        gevent.joinall([gevent.spawn(ask, worker) for worker in self.workers.values()])
+        return answers
 
     def _hear(self):
         for word, *rest in self._line.hear():
@@ -140,6 +171,12 @@ class Desk:
             self._balancing.finish(at_once=bool(at_once))
         self.tell("handed")
 
+    def _note_wanted(self, wanted):
+        self.wanted = wanted
+
+    def _note_draining(self):
+        self.is_draining = True
+
     def _end(self):
         self._ended.set()
 
@@ -151,6 +188,8 @@ _WORDS: dict[str, Callable[..., Any]] = {
     "gone": Desk._forget,
     "slot": Desk._open,
     "without": Desk._close,
+    "wanted": Desk._note_wanted,
+    "draining": Desk._note_draining,
     "drain": lambda desk, at_once: gevent.spawn(desk._finish, at_once),
     "suspend": lambda desk: desk._balancing and desk._balancing.suspend(),
     "resume": lambda desk: desk._balancing and desk._balancing.resume(),

@@ -11,9 +11,10 @@ class Slot:
 
     ``work(slot, worker)``: what is done there, in the worker's process; it returns the exit
     status. ``worker``: who is at work, None while there is nobody. ``successor``: who will be, as
-    soon as it is ready; the worker stays until then. ``leaving``: who takes no more. ``is_wanted``:
-    whether there shall be a worker. A slot that is not wanted any more goes when its queue is
-    empty.
+    soon as it is ready; the worker stays until then. ``worker_has_to_go``: whether the worker has
+    asked for that, so that there must be a successor in the end. ``leaving``: who takes no more.
+    ``is_wanted``: whether there shall be a worker. A slot that is not wanted any more goes when its
+    queue is empty.
 
     ``pushing``: where connections are pushed, if its listener is a hatch. ``has_own_queue``:
     whether nobody else takes from the listener. ``has_listener``: whether that is not the server's.
@@ -32,6 +33,7 @@ class Slot:
         self.is_wanted = True
         self.is_emptied = False
         self.wants_successor = False
+        self.worker_has_to_go = False
         self._restarts = Restarts()
         self._due_at = 0.0
 
@@ -52,7 +54,7 @@ class Slot:
     @property
     def _vacancy(self):
         if self.worker is None and self.successor is not None:
-            self.worker, self.successor = self.successor, None
+            self._promote_successor()
         if self.worker is None:
             return "worker" if self._needs_worker else None
         return "successor" if self.wants_successor and self.successor is None else None
@@ -84,17 +86,31 @@ class Slot:
         if worker is self.successor:
             if self.worker is not None:
                 self.retire(self.worker, "replaced")
-            self.worker, self.successor = worker, None
-            self.wants_successor = False
+            self._promote_successor()
         if not self.is_wanted and worker is self.worker:
+            worker.reason = worker.reason or "removed"
             worker.line.say("drain")
+
+    def _promote_successor(self):
+        self._lose_worker()
+        self.worker, self.successor = self.successor, None
+
+    def _lose_worker(self):
+        self.worker = None
+        self.wants_successor = self.worker_has_to_go = False
+
+    def replace_for_good(self, worker, reason):
+        """A worker wants to be replaced, for a reason."""
+        worker.reason = reason
+        if worker is self.worker and self.is_wanted:
+            self.wants_successor = self.worker_has_to_go = True
 
     def retire(self, worker, reason):
         """Have a worker take no more, and leave when it is done."""
         worker.reason = worker.reason or reason
         worker.line.say("retire")
         if worker is self.worker:
-            self.worker = None
+            self._lose_worker()
         elif worker is self.successor:
             self.successor = None
         else:
@@ -113,16 +129,19 @@ class Slot:
             worker.reason = worker.reason or "removed"
             worker.line.say("drain" if self.has_own_queue else "retire")
 
-    def forget(self, worker, status):
+    def forget(self, worker):
         """A worker has ended; seconds until the next one begins."""
         if worker in self.leaving:
             self.leaving.remove(worker)
             return 0.0
         if worker is self.successor:
             self.successor = None
+            if not self.worker_has_to_go:
+                self.wants_successor = False  # the worker stays
+                return 0.0
         else:
-            self.worker = None
-        if not self.is_wanted and status == 0:
+            self._lose_worker()
+        if not self.is_wanted and worker.is_done:
             self.is_emptied = True
             return 0.0
         return self.wait_after(worker.seconds_ready)

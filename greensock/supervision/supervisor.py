@@ -49,10 +49,16 @@ class Supervisor:
         self._ended = Event()
         self._ending = None
         self._to_replace = []
+        self._in_turn = None  # who is being replaced: the slot and the worker
         self._are_out = False
         self._is_released = server.fileno() < 0
         self._successor: Any = None
         self._was_succeeded = False
+
+    @property
+    def is_replacing(self):
+        """Whether workers are being replaced, as ``reload`` wants it."""
+        return self._in_turn is not None
 
     # What is asked of a Loop, too
 
@@ -121,22 +127,21 @@ class Supervisor:
         """Do all there is to do now, then wait until there is more, for ``timeout`` at most."""
         for order in self._orders.take():
             _ORDERS[order](self)
+        due = [timeout]
         if self._ending is None:
             self._replace_next()
-            due = [timeout, self._team.fill(), self._team.kill_hung(self._server.worker_timeout)]
-            timeout = min((seconds for seconds in due if seconds is not None), default=None)
+            due += [self._team.fill(), self._team.kill_hung(self._server.worker_timeout)]
         elif self._ending == "stop":
             return
-        if self._successor is None:
-            others = [self._orders]
-        else:
-            others = [self._orders, self._successor]
+        due.append(self._server._gs_look_in(self))
+        timeout = min((seconds for seconds in due if seconds is not None), default=None)
+        others = [self._orders]
+        if self._successor is not None:
+            others.append(self._successor)
             timeout = self._look_at_successor(timeout)
-        for word in self._team.wait(timeout, *others):
-            if word == "shutdown":
-                self._stop()
-            elif word == "handed" and self._ending == "drain":
-                self._leave_queues()
+        for word, *rest in self._team.wait(timeout, *others):
+            if word in _WORDS:
+                _WORDS[word](self, *rest)
 
     def _see_off(self):
         left = self._server._gs_drain_left()
@@ -172,8 +177,18 @@ class Supervisor:
         return 0.0
 
     def _replace_next(self):
-        if self._to_replace and not any(slot.wants_successor for slot in self._team.slots):
-            self._to_replace.pop(0).wants_successor = True
+        if self._in_turn is not None:
+            slot, worker = self._in_turn
+            if slot.wants_successor:
+                return
+            if slot.is_wanted and slot.worker is worker:  # the next one did not get ready
+                self._to_replace.clear()
+            self._in_turn = None
+        while self._to_replace and self._in_turn is None:
+            slot = self._to_replace.pop(0)
+            if slot.is_wanted and slot.worker is not None:
+                slot.wants_successor = True
+                self._in_turn = slot, slot.worker
 
     # The orders
 
@@ -187,15 +202,24 @@ class Supervisor:
         else:
             self._cut()  # somebody is impatient
 
+    def _drain_within(self, seconds=None):
+        if self._ending is None:
+            self._server.drain(*([] if seconds is None else [float(seconds)]))
+
     def _drain(self):
         if self._ending is None:
             self._ending = "drain"
             self._are_out = not self._was_succeeded and self._team.keep_newcomers_out()
             self._team.note_reason("replaced" if self._was_succeeded else "drained")
+            self._team.tell_desk("draining")
             # Who deals connections out has to deal out first.
             at_once = int(self._was_succeeded)
             if not (self._team.balances and self._team.tell_desk("drain", at_once)):
                 self._leave_queues()
+
+    def _note_handed(self):
+        if self._ending == "drain":
+            self._leave_queues()
 
     def _leave_queues(self):
         """Have the workers empty the queues, and whoever comes after that refused."""
@@ -214,7 +238,10 @@ class Supervisor:
         self._to_replace = [slot for slot in self._team.slots if slot.is_wanted]
 
     def _add(self):
-        self._team.add()
+        try:
+            self._team.add()
+        except OSError as error:
+            events.emit(events.WorkerFailed, self._server, None, error)
 
     def _remove(self):
         self._team.remove()
@@ -266,4 +293,15 @@ _ORDERS = {
     "upgrade": Supervisor._upgrade,
     "suspend": Supervisor._suspend,
     "resume": Supervisor._resume,
+}
+
+# What workers and the desk may say.
+_WORDS = {
+    "shutdown": Supervisor._stop,
+    "handed": Supervisor._note_handed,
+    "drain": Supervisor._drain_within,
+    "reload": Supervisor._reload,
+    "add": Supervisor._add,
+    "remove": Supervisor._remove,
+    "reopen": Supervisor._reopen,
 }

@@ -32,6 +32,7 @@ class Team:
         self.board = Board()
         self.desk: Any = None if at_desk is None else Slot(None, at_desk)
         self._server = server
+        self._told_wanted = 0
         self._open_listener = open_listener
         self._work = work
 
@@ -39,6 +40,11 @@ class Team:
     def workers(self):
         """Everybody who is there, with the slot."""
         return [(slot, worker) for slot in self.slots for worker in slot.workers]
+
+    @property
+    def wanted(self):
+        """How many workers there shall be."""
+        return sum(slot.is_wanted for slot in self.slots)
 
     @property
     def balances(self):
@@ -53,7 +59,7 @@ class Team:
 
     def have(self, workers):
         """Have so many workers."""
-        while sum(slot.is_wanted for slot in self.slots) < workers:
+        while self.wanted < workers:
             self.add()
 
     def add(self):
@@ -105,6 +111,9 @@ class Team:
                 slot.close()
         self.slots = [slot for slot in self.slots if not slot.is_over]
         times = [slot.fill(self._begin) for slot in self._places]
+        wanted = self.wanted
+        if wanted != self._told_wanted and self.tell_desk("wanted", wanted):
+            self._told_wanted = wanted
         return min((seconds for seconds in times if seconds is not None), default=None)
 
     def _begin(self, slot):
@@ -142,7 +151,8 @@ class Team:
     def wait(self, timeout, *others):
         """Wait until a worker says something or ends, or one of ``others`` is readable.
 
-        At most ``timeout`` seconds, None for no limit. What was said that concerns everybody.
+        At most ``timeout`` seconds, None for no limit. What was said that concerns everybody, each
+        time a list of words.
         """
         poll = native.poll()
         workers = self._everybody
@@ -173,18 +183,19 @@ class Team:
             if word == "without":
                 self._give_up(int(rest[0]))
                 return []
-            return [word]
+            return [[word, *rest]]
         if word == "ready":
             events.emit(events.WorkerStarted, self._server, slot.index, worker.child.pid)
             self.tell_desk("ready", slot.index, worker.child.pid)
             slot.note_ready(worker)
         elif word == "leaving":
             slot.retire(worker, "asked")
+        elif word == "done":
+            worker.is_done = True
         elif word == "enough":
-            worker.reason = rest[0]
-            slot.wants_successor = slot.is_wanted
+            slot.replace_for_good(worker, rest[0])
         else:
-            return [word]
+            return [[word, *rest]]
         return []
 
     def _give_up(self, index):
@@ -228,7 +239,7 @@ class Team:
     def _reap(self, slot, worker):
         status = worker.end()
         self.board.take_back(worker.card)
-        pause = slot.forget(worker, status)
+        pause = slot.forget(worker)
         if slot is self.desk:
             for each in self.slots:
                 if not each.is_wanted:

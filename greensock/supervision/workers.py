@@ -12,7 +12,8 @@ class Worker:
     """A process at work, or about to be.
 
     ``ready_at``: monotonic seconds, None before. ``reason``: why it ends, None as long as nothing
-    is known of that.
+    is known of that. ``is_done``: whether it has said that it has served all there was, which its
+    exit status would tell as well, if nobody else had waited for it.
     """
 
     def __init__(self, card):
@@ -24,6 +25,7 @@ class Worker:
         self.began_at = monotonic()
         self.ready_at = None
         self.reason = None
+        self.is_done = False
 
     def begin(self, work):
         """Fork it; ``work()`` is its life, and returns its exit status. OSError if it cannot be."""
