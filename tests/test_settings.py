@@ -75,9 +75,10 @@ PREFORK = {
     "max_requests_jitter": ((0, 7), (None, -1, 1.5, True, "1"), "a whole number, 0 or more"),
     "max_rss": (COUNTS, NO_COUNT, "a whole number of bytes, 1 or more, or None for no limit"),
     "upgrade_timeout": (LIMITS, NO_LIMIT, "a number of seconds above 0, or None for no limit"),
-    "control_path": ((None, "ctl"), ("", "\0ctl", b"ctl", 1, []), "a path in the file system, or"),
+    "control_path": ((None, "ctl"), ("", "\0ctl", b"ctl", 1, []), "a path in the file system"),
 }
 CASES |= PREFORK
+OF_ONE_MODEL = {"max_workers", "reuse_greenlets"}
 
 RIGHT = [(name, value) for name, case in CASES.items() for value in case[0]]
 WRONG = [(name, value) for name, case in CASES.items() for value in case[1]]
@@ -124,7 +125,7 @@ def never_bound(cls):
 
 
 @every_model
-@pytest.mark.parametrize("name", sorted(CASES.keys() - PREFORK - {"max_workers", "reuse_greenlets"}))
+@pytest.mark.parametrize("name", sorted(CASES.keys() - PREFORK - OF_ONE_MODEL))
 def test_a_wrong_one_on_the_class_is_found_before_anything_is_opened(model, name):
     wrong = CASES[name][1][0] if name != "ssl_context" else "cert.pem"
     cls = type("Server", (never_bound(greensock.server_class(model)),), {name: wrong})
@@ -207,14 +208,15 @@ def test_settings_of_a_class_hold_for_its_servers_and_not_for_others():
 
 def test_defaults_limit_nothing_but_handshakes_and_the_end():
     with new_server() as server:
-        unlimited = {name for name in SETTINGS.keys() - PREFORK if getattr(server, name) is None}
+        others = SETTINGS.keys() - PREFORK
+        unlimited = {name for name in others if getattr(server, name) is None}
         assert (10, 30) == (server.handshake_timeout, server.drain_timeout)
         assert ("backlog", b"", True) == (
             server.overload,
             server.overload_reply,
             server.implicit_tls,
         )
-    assert SETTINGS.keys() - PREFORK - unlimited == {
+    assert others - unlimited == {
         "drain_timeout",
         "handshake_timeout",
         "implicit_tls",
