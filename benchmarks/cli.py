@@ -10,6 +10,7 @@ from . import machine, plots, report
 from .building import built
 from .options import Parser, as_many_files_as_allowed, ended_in_order, one_of, positive
 from .peers import PEERS
+from .prefork import cli as prefork
 from .processes import cores
 from .progress import progress
 from .rounds import absent, plan, run
@@ -27,7 +28,8 @@ def parse(argv=None):
         allow_abbrev=False,
         description="Measure greensock and others in the same run, and write a report.",
         epilog=f"suites: {', '.join(SUITES)}. 'python -m benchmarks soak' has servers endure good "
-        "and bad clients instead, and sees that nothing is left; see its --help.",
+        "and bad clients instead, and sees that nothing is left; 'python -m benchmarks prefork' "
+        "measures what worker processes gain. See their --help.",
     )
     parser.add_argument("suites", metavar="SUITE", nargs="*", type=one_of(SUITES, "suite"),
                         help="what to measure (default: all)")
@@ -65,6 +67,8 @@ def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["soak"]:
         return soak.main(argv[1:])
+    if argv[:1] == ["prefork"]:
+        return prefork.main(argv[1:])
     options = parse(argv)
     with ended_in_order(), built() as tools:
         told = carry_out(options, tools)

@@ -22,14 +22,19 @@ def cores():
     return allowed[0], allowed[-1]
 
 
+def all_cores():
+    """Those that this process may use."""
+    return os.sched_getaffinity(0)
+
+
 @contextmanager
 def running(command, core):
-    """A process on a core, killed in the end with all that it has forked."""
+    """A process on a core, or on a set of them, killed in the end with all that it has forked."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     with tempfile.TemporaryFile() as errors:
         allowed = os.sched_getaffinity(0)
         # It inherits the core, so there is no moment at which it runs elsewhere.
-        os.sched_setaffinity(0, {core})
+        os.sched_setaffinity(0, {core} if isinstance(core, int) else core)
         try:
             process = subprocess.Popen(
                 command,

@@ -1,0 +1,1 @@
+"""What worker processes gain, and how evenly connections come to them."""
