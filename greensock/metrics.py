@@ -1,11 +1,12 @@
 """The counts of a Tally for Prometheus, by way of the package ``prometheus_client``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import NamedTuple
 from weakref import WeakSet
 
-from .tally import BOUNDS, Counts, Tally
+from .counts import Counts
+from .tally import BOUNDS, Tally
 
 try:
     from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
@@ -22,7 +23,7 @@ except ImportError as error:
         name=error.name,
     ) from error
 
-__all__ = ["CONTENT_TYPE_LATEST", "Metrics", "expose", "render"]
+__all__ = ["CONTENT_TYPE_LATEST", "Metrics", "Share", "expose", "render", "render_team"]
 
 
 class _Counted(NamedTuple):
@@ -57,6 +58,8 @@ _COUNTED = (
     _Counted("datagrams_dropped", "Datagrams the system had no room for.", "dropped"),
 )
 
+_REQUESTS = _Counted("requests", "Connections and datagrams that were taken.", "requests")
+
 
 class Metrics(Collector):
     """What prometheus_client collects: a Tally as ``greensock_...`` metrics."""
@@ -66,16 +69,7 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of this moment."""
-        counts = self._tally.counts()
-        for counted in _COUNTED:
-            yield _counter(counted, counts)
-        yield _active(counts)
-        yield _durations(counts)
-        yield GaugeMetricFamily(
-            "greensock_accept_paused",
-            "Servers that cannot accept for now.",
-            value=self._tally.paused(),
-        )
+        yield from _families([Share((), self._tally.counts(), self._tally.paused())])
 
     describe = collect  # by whose names a registry knows that it has these already
 
@@ -126,34 +120,92 @@ class _Everything(Collector):
             yield from Metrics(self._tally).collect()
 
 
-def _counter(counted: _Counted, counts: Counts) -> Metric:
+def render_team(shares: "list[Share]", ready: int) -> bytes:
+    """The metrics of a team of workers, as ``render`` does: each with a label ``worker``.
+
+    ``ready``: how many of them take connections. The default registry is not asked, for nobody
+    counts in it here: what an application counts it counts in each worker.
+    """
+    return generate_latest(_Team(shares, ready))
+
+
+class Share(NamedTuple):
+    """What one of several has counted, ``worker`` its label, or nothing if there is but one."""
+
+    worker: tuple[str, ...]
+    counts: Counts
+    paused: int
+    restarts: Mapping[str, int] = {}
+
+
+class _Team(Collector):
+    def __init__(self, shares: list[Share], ready: int) -> None:
+        self._shares = shares
+        self._ready = ready
+
+    def collect(self) -> Iterator[Metric]:
+        yield from _families(self._shares, "worker")
+        yield _counter(_REQUESTS, self._shares, "worker")
+        yield GaugeMetricFamily(
+            "greensock_workers", "Workers that take connections.", value=self._ready
+        )
+        restarts = CounterMetricFamily(
+            "greensock_worker_restarts",
+            "Workers that have ended and had to be replaced, and why.",
+            labels=["worker", "reason"],
+        )
+        for share in self._shares:
+            for reason, number in sorted(share.restarts.items()):
+                restarts.add_metric([*share.worker, reason], number)
+        yield restarts
+
+
+def _families(shares: list[Share], *label: str) -> Iterator[Metric]:
+    for counted in _COUNTED:
+        yield _counter(counted, shares, *label)
+    yield _active(shares, *label)
+    yield _durations(shares, *label)
+    paused = GaugeMetricFamily(
+        "greensock_accept_paused", "Servers that cannot accept for now.", labels=label
+    )
+    for share in shares:
+        paused.add_metric(share.worker, share.paused)
+    yield paused
+
+
+def _counter(counted: _Counted, shares: Iterable[Share], *label: str) -> Metric:
     family = CounterMetricFamily(
-        f"greensock_{counted.name}", counted.help, labels=counted.labels
+        f"greensock_{counted.name}", counted.help, labels=[*counted.labels, *label]
     )
-    for labels, number in counts.of(counted.of):
-        family.add_metric(labels, number)
+    for share in shares:
+        for labels, number in share.counts.of(counted.of):
+            family.add_metric([*labels, *share.worker], number)
     return family
 
 
-def _active(counts: Counts) -> Metric:
+def _active(shares: Iterable[Share], *label: str) -> Metric:
     family = GaugeMetricFamily(
-        "greensock_connections_active", "Connections that are open.", labels=["model"]
+        "greensock_connections_active", "Connections that are open.", labels=["model", *label]
     )
-    seen = {labels[0] for labels, _ in counts.of("opened")}
-    for model in sorted(seen.union(counts.active)):
-        family.add_metric([model], counts.active[model])
+    for share in shares:
+        active = share.counts.active
+        seen = {labels[0] for labels, _ in share.counts.of("opened")}
+        for model in sorted(seen.union(active)):
+            family.add_metric([model, *share.worker], active[model])
     return family
 
 
-def _durations(counts: Counts) -> Metric:
+def _durations(shares: Iterable[Share], *label: str) -> Metric:
     family = HistogramMetricFamily(
         "greensock_connection_duration_seconds",
         "How long the connections lasted that have ended.",
-        labels=["model"],
+        labels=["model", *label],
     )
-    found = dict(counts.of("within"))
     bounds = [*map(str, BOUNDS), "+Inf"]
-    for labels, seconds in counts.of("seconds"):
-        numbers = (found.get((*labels, f"{place:02}"), 0) for place in range(len(bounds)))
-        family.add_metric(labels, list(zip(bounds, accumulate(numbers))), sum_value=seconds)
+    for share in shares:
+        found = dict(share.counts.of("within"))
+        for labels, seconds in share.counts.of("seconds"):
+            numbers = (found.get((*labels, f"{place:02}"), 0) for place in range(len(bounds)))
+            buckets = list(zip(bounds, accumulate(numbers)))
+            family.add_metric([*labels, *share.worker], buckets, sum_value=seconds)
     return family

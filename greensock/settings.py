@@ -8,7 +8,7 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
-from .net import native
+from .net import addresses, native
 
 OVERLOAD = ("backlog", "reject", "close")
 WORKER_MODELS = ("greenlet", "thread")
@@ -105,6 +105,10 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a whole number of bytes, 1 or more, or None for no limit",
     ),
     "control_path": (_is_path_or_none, "a path in the file system, or None for no control socket"),
+    "status_address": (
+        lambda value: value is None or isinstance(value, str) and addresses.is_address(value),
+        "'PORT', 'HOST:PORT' or '[HOST]:PORT', or None for no status",
+    ),
     "reuse_greenlets": _TRUTH,
 }
 

@@ -11,10 +11,10 @@ finds in the reason for which the connection has ended.
 import os
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from typing import Any
 
 from . import interfaces
+from .counts import Counts, Numbers
 from .net import native
 from .observers import observe
 
@@ -34,31 +34,12 @@ _FAILURES = {
     "handshake_timeout": "handshakes_failed",
 }
 
-_Numbers = defaultdict[tuple[str, ...], float]
-
-
-class Counts:
-    """The numbers of one moment, by name and labels; every label is a string."""
-
-    def __init__(self, counts: _Numbers, active: "Counter[str]") -> None:
-        self._counts = counts
-        self.active = active
-
-    def of(self, name: str) -> Iterator[tuple[tuple[str, ...], float]]:
-        """The (labels, number) pairs of a name, in order."""
-        found = (key for key in self._counts if key[0] == name)
-        return ((key[1:], self._counts[key]) for key in sorted(found))
-
-    def total(self, name: str) -> float:
-        """All that was counted under a name."""
-        return sum(number for _, number in self.of(name))
-
 
 class Tally:
     """Counts from its making until ``close``. Any thread may use it, and signal handlers too."""
 
     def __init__(self) -> None:
-        self._counts: _Numbers = defaultdict(int)
+        self._counts: Numbers = defaultdict(int)
         self._open: set[Any] = set()
         self._paused: set[int] = set()
         self._pid = os.getpid()
@@ -86,12 +67,17 @@ class Tally:
         with self._guard:
             counts = self._counts.copy()
             connections = list(self._open)
-        active: Counter[str] = Counter()
+        # There may be a hundred thousand, and a server is asked every second.
+        sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
         for connection in connections:
-            active[connection.model] += 1
-            counts["received", connection.model] += connection.received
-            counts["sent", connection.model] += connection.sent
-        return Counts(counts, active)
+            of_model = sums[connection.model]
+            of_model[0] += 1
+            of_model[1] += connection.received
+            of_model[2] += connection.sent
+        for model, (_, received, sent) in sums.items():
+            counts["received", model] += received
+            counts["sent", model] += sent
+        return Counts(counts, Counter({model: number for model, (number, *_) in sums.items()}))
 
     def paused(self) -> int:
         """How many servers cannot accept for now."""

@@ -34,6 +34,14 @@ class IPreforkServer(IConcurrencyModel):
     whichever version of the program has taken over. It is lost if the supervisor is killed. On
     removal, clients that connect at this very moment may have to try again, which their system
     does after a second; where ``net.ipv4.tcp_migrate_req`` is set, it is spared them.
+
+    With a ``status_address`` one more process answers over HTTP, as told in ``greensock.status``,
+    for all workers: until ``server_close``, and whichever process ends meanwhile. What workers
+    have counted that have ended stays counted; of one that was killed it is what it had counted up
+    to a second before, and the connections it had are closed for the reason 'lost'. No sum ever
+    goes down. ``/stats.json`` has a list ``workers``, each metric a label ``worker``, which is
+    a worker's index, and of ``/connections.json`` each entry a worker and its process. A worker
+    that does not answer is left out there, and named. It is ready while a worker takes connections.
     """
 
     workers = Attribute(
@@ -73,6 +81,16 @@ class IPreforkServer(IConcurrencyModel):
     control_path = Attribute(
         "Where a Unix socket is opened, for its owner alone, over which 'greensock ctl' asks how "
         "the workers are and gives orders: a path (str), None for none. It is removed in the end."
+    )
+    status_address = Attribute(
+        "Where the status is served, as 'PORT' for one on 127.0.0.1, 'HOST:PORT' or "
+        "'[HOST]:PORT'; port 0 lets the system choose. None for nowhere, and then nothing is "
+        "counted. If nobody can listen there, ``serve_forever`` raises OSError, and no worker has "
+        "begun."
+    )
+    status_url = Attribute(
+        "Where a browser finds the status page, such as 'http://127.0.0.1:9100/': from when the "
+        "server is served to ``server_close``. None at other times, and in workers."
     )
     worker_index = Attribute(
         "In a worker its index, 0 for the first; None in any other process. It is inherited by "

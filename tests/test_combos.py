@@ -38,7 +38,8 @@ def test_an_unknown_model_is_answered_with_the_known_ones():
     with pytest.raises(ValueError) as caught:
         server_class("greenlets", "tcp")
     expected = "'greenlets' is no concurrency model: "
-    assert expected + "choose 'greenlet', 'thread', 'fork', 'prefork' or 'inline'" == str(caught.value)
+    names = "'greenlet', 'thread', 'fork', 'prefork' or 'inline'"
+    assert f"{expected}choose {names}" == str(caught.value)
 
 
 def test_an_unknown_transport_is_answered_with_the_known_ones():

@@ -3,7 +3,7 @@
 import os
 import signal
 import socketserver
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 import pytest
@@ -33,48 +33,9 @@ from tests.helpers import (
     subscribed,
     wait_until,
 )
+from tests.teams import Server, at_work, new_server, of, pids_of, refused, state_of, was
 
 pytestmark = forks_beside_threads
-
-
-class Server(PreforkMixIn, greensock.TCPServer):
-    workers = 2
-
-
-def new_server(handler, base=greensock.TCPServer, address=LOCAL, **settings):
-    settings = {"workers": 2, **settings}
-    return type("Server", (PreforkMixIn, base), settings)(address, handler)
-
-
-@contextmanager
-def at_work(server):
-    """Serve it until the end of the block; the events of its workers."""
-    with recorded(IWorkerStarted, IWorkerEnded, IWorkerFailed) as record, served(server):
-        wanted = server.workers
-        wait_until(lambda: len(of(record, IWorkerStarted)) >= wanted)
-        yield record
-    assert not children()
-
-
-def of(record, interface):
-    return [event for event in record if interface.providedBy(event)]
-
-
-def was(event, status):
-    """Whether a worker ended so, as far as that is known: gevent may have waited for any child."""
-    return event.status in (status, None)
-
-
-def pids_of(server, wanted):
-    """Ask until so many workers have answered."""
-    pids = set()
-
-    def all_have():
-        pids.add(int(ask(server, b"")))
-        return len(pids) == wanted
-
-    wait_until(all_have)
-    return pids
 
 
 @pytest.mark.parametrize("share", ["reuseport", "listener"])
@@ -146,7 +107,7 @@ def test_a_class_with_a_model_of_its_own_keeps_it():
         workers = 1
 
     with at_work(server := Both(LOCAL, Model)):
-        assert b"thread ThreadingMixIn" == ask(server)
+        assert b"thread ThreadingMixIn" == ask(server, b"")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +115,7 @@ def test_a_class_with_a_model_of_its_own_keeps_it():
 )
 def test_in_a_worker_the_server_is_one_of_the_model(model, mixin):
     with at_work(server := new_server(Model, worker_model=model)):
-        assert f"{model} {mixin}".encode() == ask(server)
+        assert f"{model} {mixin}".encode() == ask(server, b"")
         assert "prefork" == server.model
 
 
@@ -201,11 +162,6 @@ def test_who_waits_in_the_queue_of_one_that_dies_is_served_by_the_next(share):
                 second.sendall(b"?")
                 os.kill(worker.pid, signal.SIGKILL)
                 assert int(second.recv(100)) != worker.pid
-
-
-def state_of(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0]
 
 
 def test_one_that_keeps_dying_waits_longer_and_longer():
@@ -385,14 +341,6 @@ def test_drain():
     assert {"drained"} == {event.reason for event in of(record, IWorkerEnded)}
 
 
-def refused(server):
-    try:
-        connect(server).close()
-    except ConnectionRefusedError:
-        return True
-    return False
-
-
 def test_shutdown_in_a_handler_ends_all():
     def handle(request, client_address, server):
         server.shutdown()
@@ -439,6 +387,7 @@ def test_nothing_is_left_behind():
         ("max_requests_jitter", -1),
         ("max_rss", 0.5),
         ("control_path", ""),
+        ("status_address", "nowhere"),
     ],
 )
 def test_what_cannot_be_is_said_before_bind(name, value):

@@ -22,7 +22,7 @@ from tests.helpers import (
     serving,
     wait_until,
 )
-from tests.test_prefork import at_work, new_server, of, pids_of, refused, state_of
+from tests.teams import at_work, new_server, of, pids_of, refused, state_of
 
 pytestmark = forks_beside_threads
 

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import http.client
 import json
 import re
 import shutil
@@ -19,12 +18,11 @@ from prometheus_client import REGISTRY, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
 import greensock
-from greensock import events
+from greensock import events, view
 from greensock.interfaces import IConnectionClosed, IConnectionCut, IRequestFailed
 from greensock.metrics import expose
-from greensock.status import Status, parse_address, serve_status
-from greensock.status import handler, view
-from greensock.status.address import is_loopback
+from greensock.net.addresses import is_loopback
+from greensock.status import Status, handler, parse_address, serve_status
 from greensock.status.handler import StatusHandler
 from tests.commands import command, running
 from tests.helpers import (
@@ -43,6 +41,7 @@ from tests.helpers import (
     subscribed,
     wait_until,
 )
+from tests.web import request
 
 PAGES = {
     "/": "text/html; charset=utf-8",
@@ -52,27 +51,6 @@ PAGES = {
     "/stats.json": "application/json",
     "/connections.json": "application/json",
 }
-
-
-class Client(http.client.HTTPConnection):
-    """One that lets greenlets run while it waits, for the server may be one of them."""
-
-    def connect(self):
-        self.sock = connect_to((self.host, self.port))
-
-
-def request(address, path, method="GET", headers=()):
-    """The answer, and its body."""
-    client = Client(*address)
-    try:
-        client.putrequest(method, path, skip_host=True)
-        for name, value in headers or [("Host", "localhost")]:
-            client.putheader(name, value)
-        client.endheaders()
-        response = client.getresponse()
-        return response, response.read()
-    finally:
-        client.close()
 
 
 def get(status, path, *headers):

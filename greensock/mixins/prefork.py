@@ -3,7 +3,7 @@
 import logging
 import os
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -13,11 +13,13 @@ from .. import events
 from ..interfaces import IPreforkServer
 from ..loop import is_closed
 from ..net import handover, native
+from ..net.addresses import url_of
 from ..net.listeners import let_rebind, note_listening
 from ..supervision.attendance import Attendance
 from ..supervision.control import Control, ControlSocket
 from ..supervision.desk import Desk
 from ..supervision.hatch import Taking, hatch
+from ..supervision.sites import open_site
 from ..supervision.supervisor import Supervisor
 from ..supervision.team import Team
 from ..supervision.upgrade import inheritance
@@ -46,6 +48,7 @@ class PreforkMixIn(ModelMixIn):
     max_rss: int | None = None
     control_path: str | None = None
     upgrade_timeout: float | None = 60.0
+    status_address: str | None = None
     worker_index: int | None = None
 
     _gs_name = ""
@@ -54,8 +57,14 @@ class PreforkMixIn(ModelMixIn):
     _gs_team: Any = None
     _gs_attendance: Attendance | None = None
     _gs_control: ControlSocket | None = None
+    _gs_site: Any = None  # where a status server listens
 
     # For applications
+
+    @property
+    def status_url(self) -> str | None:
+        """Where a browser finds the status page; None while there is none."""
+        return None if self._gs_site is None else url_of(self._gs_site.getsockname())
 
     def worker_started(self, index: int) -> None:
         """A new worker is about to serve."""
@@ -130,6 +139,8 @@ class PreforkMixIn(ModelMixIn):
             raise is_closed(self)
         self._gs_open_control()
         if self._gs_team is None:
+            if self.status_address is not None:
+                self._gs_site = self._gs_inherited_site() or open_site(self.status_address)
             has_desk = self._gs_balances() or self._gs_counters()
             at_desk = self._gs_work_at_desk if has_desk else None
             self._gs_team = Team(self, self._gs_listener_for, self._gs_work, at_desk)
@@ -199,7 +210,10 @@ class PreforkMixIn(ModelMixIn):
     def _gs_bequest(self):
         """What a new version of the program needs; see Successor."""
         own = [slot for slot in self._gs_team.slots if slot.has_listener and slot.pushing is None]
-        return {self._gs_name: [self.fileno(), *(slot.listener.fileno() for slot in own)]}
+        bequest = {self._gs_name: [self.fileno(), *(slot.listener.fileno() for slot in own)]}
+        if self._gs_site is not None:
+            bequest[self._gs_site_name] = [self._gs_site.fileno()]
+        return bequest
 
     def _gs_disown(self):
         """The new version has it all; take nothing away from it."""
@@ -210,6 +224,7 @@ class PreforkMixIn(ModelMixIn):
         if self._gs_control is not None:
             self._gs_control.take_place()
         inheritance.note_ready(self._gs_name)
+        inheritance.note_ready(self._gs_site_name)
 
     def _gs_keep_newcomers_out(self):
         if self._gs_attendance is not None:
@@ -226,6 +241,7 @@ class PreforkMixIn(ModelMixIn):
             team.wait_for_all(self._gs_drain_left())
             team.end()
         team.close()
+        self._gs_close_site()
         self._gs_drain_is_over([])
         self._gs_close_control()
 
@@ -236,14 +252,37 @@ class PreforkMixIn(ModelMixIn):
         """
         return None
 
+    @property
+    def _gs_site_name(self):
+        return f"{self._gs_name}, status"
+
+    def _gs_inherited_site(self):
+        fds = inheritance.take(self._gs_site_name)
+        return native.Socket(fileno=fds[0]) if fds else None
+
+    def _gs_close_site(self):
+        site, self._gs_site = self._gs_site, None
+        if site is not None:
+            site.close()
+
     # The desk
 
     def _gs_counters(self):
         """What there is to do at the desk; see Desk."""
-        counters = []
+        counters: list[Any] = []
         if self._gs_control is not None:
             counters.append(Control)
+        if self._gs_site is not None:
+            counters.append(self._gs_serve_status)
         return counters
+
+    @contextmanager
+    def _gs_serve_status(self, desk):
+        from ..status.team import TeamStatus  # it needs more than workers shall be burdened with
+
+        with TeamStatus(self._gs_site, desk) as status:
+            status.start()
+            yield
 
     def _gs_open_control(self):
         if self.control_path is not None and self._gs_control is None:
@@ -268,8 +307,9 @@ class PreforkMixIn(ModelMixIn):
     def _gs_work(self, slot, worker):
         """All of a worker's life, and the status it exits with."""
         try:
+            counts = self._gs_site is not None
             self._gs_become_worker(slot, worker)
-            self._gs_attendance = Attendance(self, worker)
+            self._gs_attendance = Attendance(self, worker, counts)
             return self._gs_attendance.live()
         except BaseException as error:
             events.emit(events.WorkerFailed, self, slot.index, error)
@@ -278,6 +318,7 @@ class PreforkMixIn(ModelMixIn):
     def _gs_become_worker(self, slot, worker):
         self._gs_loop.leave_to(slot)
         self._gs_close_control()
+        self._gs_close_site()
         self._gs_team = self._gs_loop = None
         if isinstance(slot.listener, Taking):
             self._gs_take_from(slot.listener, worker.card)

@@ -11,11 +11,16 @@
 ``/connections.json``  the connections there are, never what goes over them
 =====================  ==========================================================================
 
+A PreforkMixIn server with a ``status_address`` serves the same of all its workers: ``/readyz``
+answers 200 while one of them takes connections, ``/stats.json`` has the list ``workers`` besides,
+every metric the label ``worker``, and ``/connections.json`` names in ``silent`` the workers that
+do not answer.
+
 Whoever can connect may look. On a loopback address, those are the users of this machine; a page
 somewhere else cannot look through their browsers, because the Host header is checked.
 """
 
-from .address import parse_address
+from ..net.addresses import parse_address
 from .server import Status, serve_status
 
 __all__ = ["Status", "parse_address", "serve_status"]

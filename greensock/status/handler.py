@@ -8,8 +8,7 @@ from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from typing import Any
 
-from . import view
-from .address import is_local_name
+from ..net.addresses import is_local_name
 from .page import page, policy
 
 TEXT = "text/plain; charset=utf-8"
@@ -114,15 +113,15 @@ class StatusHandler(BaseHTTPRequestHandler):
             from .. import metrics
         except ImportError as error:
             return HTTPStatus.NOT_IMPLEMENTED, TEXT, f"{error}\n".encode()
-        return HTTPStatus.OK, metrics.CONTENT_TYPE_LATEST, metrics.render(self.server.tally)
+        return HTTPStatus.OK, metrics.CONTENT_TYPE_LATEST, self.server.metrics()
 
     def _stats(self) -> Answer:
-        stats = view.stats(self.server.servers, self.server.tally)
+        stats = self.server.stats()
         stats["ready"] = not self.server.obstacles()
         return _as_json(stats)
 
     def _connections(self) -> Answer:
-        return _as_json(view.connections(self.server.servers))
+        return _as_json(self.server.listed())
 
     def _say(self, status: HTTPStatus, text: str, **headers: str) -> None:
         self._send(status, TEXT, f"{status.value} {text}\n".encode(), **headers)

@@ -8,24 +8,26 @@ import random
 import resource
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
 import gevent
 from gevent.socket import socket as Socket
 
-from .. import events
+from .. import events, view
 from ..peers import address_text
 from .commands import is_meant
+from .counting import Counting
 
 BEATS = 4  # in a worker_timeout
 LEISURELY = 1.0  # seconds between beats, at most
 
 
 class Attendance:
-    """The life of one worker of ``server``."""
+    """The life of one worker of ``server``. ``counts``: whether somebody wants its numbers."""
 
-    def __init__(self, server, worker):
+    def __init__(self, server, worker, counts=False):
         self._server = server
         self._card = worker.card
         self._line = worker.its_line
@@ -35,6 +37,7 @@ class Attendance:
         self._tasks = []
         self._taken = 0
         self._ready_at = None
+        self._counting = Counting(server, worker) if counts else None
         jitter = server.max_requests_jitter
         self._most = server.max_requests and server.max_requests + random.randint(0, jitter)
 
@@ -60,17 +63,28 @@ class Attendance:
         ):
             signal.signal(number, lambda *_, act=act: act())
         gevent.spawn(self._answer_questions)
-        self._server.worker_started(self._server.worker_index)
-        self._server.serve_forever()
-        gevent.joinall(self._tasks)
-        self._server.server_close()
+        try:
+            self._server.worker_started(self._server.worker_index)
+            self._server.serve_forever()
+            gevent.joinall(self._tasks)
+            self._server.server_close()
+        finally:
+            self.publish()
         self._line.say("done")
         return 0
+
+    def publish(self):
+        """Note its numbers where others can read them, if anybody wants to."""
+        if self._counting is not None:
+            self._counting.note(self._taken, self._is_leaving)
 
     def note_ready(self):
         """It takes requests."""
         self._card.beat()
         self._ready_at = monotonic()
+        if self._counting is not None:
+            self._counting.note_ready()
+            self.publish()
         self._line.say("ready")
 
     def note_left(self, live):
@@ -104,6 +118,8 @@ class Attendance:
 
     def _beat(self):
         self._card.beat()
+        if self._counting is not None and self._counting.is_due:
+            self.publish()
         most = self._server.max_rss
         if most is not None and not self._is_leaving and _resident() > most:
             self._line.say("enough", "max_rss")
@@ -116,8 +132,15 @@ class Attendance:
             self._drain()
 
     def _answer_questions(self):
-        """Answer the desk: a line of JSON for each."""
-        with Socket(fileno=self._ear.detach()) as sock, sock.makefile("rb") as questions:
+        """Answer the desk: a line of JSON for each.
+
+        A question comes with a number, and so does its answer.
+        """
+        with (
+            Socket(fileno=self._ear.detach()) as sock,
+            sock.makefile("rb") as questions,
+            suppress(OSError),  # nobody is left who asks
+        ):
             for line in questions:
                 number, question, *rest = json.loads(line)
                 answer = _ANSWERS[question](self._server, *rest)
@@ -138,6 +161,7 @@ class Attendance:
         if not self._is_leaving:
             self._is_leaving = True
             self._begin(lambda: self._end(*map(float, seconds)))
+            self.publish()
 
     def _end(self, *seconds):
         try:
@@ -154,13 +178,13 @@ class Attendance:
         self._begin(self._server.reopen_logs)
 
     def _suspend(self, how):
-        self._begin(lambda: self._server.suspend(release=how == "release"))
+        self._begin(lambda: self._server.suspend(release=how == "release"), self.publish)
 
     def _resume(self):
-        self._begin(self._server.resume)
+        self._begin(self._server.resume, self.publish)
 
-    def _begin(self, task):
-        self._tasks.append(gevent.spawn(task))
+    def _begin(self, *steps):
+        self._tasks.append(gevent.spawn(_do, steps))
 
 
 def _status(server):
@@ -177,7 +201,12 @@ def _kick(server, peer):
 
 
 # What the desk may ask: functions of the server, and of what else is asked.
-_ANSWERS: dict[str, Callable[..., Any]] = {"status": _status, "kick": _kick}
+_ANSWERS: dict[str, Callable[..., Any]] = {
+    "status": _status,
+    "kick": _kick,
+    "connections": lambda server, most: view.connections([server], most),
+    "publish": lambda server: server._gs_attendance.publish(),
+}
 
 # What the supervisor may say.
 _WORDS = {
@@ -188,6 +217,11 @@ _WORDS = {
     "suspend": "_suspend",
     "resume": "_resume",
 }
+
+
+def _do(steps):
+    for step in steps:
+        step()
 
 
 def _nothing():

@@ -4,7 +4,8 @@ Rule: each number has one writer, and who reads it never waits for that.
 
 Theory of operation. The board is made before the first process is forked, so that all have it, and
 is much larger than it need be: of memory that nobody has written to the system keeps none. Each
-worker has a card on it, which its next owner gets clean.
+worker has a card on it, which its next owner gets clean. For each place there is a page, on which
+the supervisor keeps what those have noted who worked there and have ended.
 """
 
 import mmap
@@ -19,17 +20,59 @@ _HALF = (_SIZE - _NOTES) // 2
 _LENGTH = struct.Struct("=I")
 
 
-class Card:
-    """What one worker notes.
+STATES = ("stopped", "serving", "suspended", "draining")
 
-    ``beaten_at``: when its hub turned last, in monotonic seconds, 0.0 before it has. ``taken``: how
-    many connections it has taken from its hatch. ``live``: how many it has.
-    """
+
+class Page:
+    """Notes of one writer, as bytes. Whoever reads them gets all that were written at once."""
 
     def __init__(self, memory, number):
         self.number = number
-        self._memory = memory[number * _SIZE:(number + 1) * _SIZE]
+        begin = number * _SIZE
+        self._memory = memory[begin:begin + _SIZE]
         self._numbers = self._memory[:_NOTES].cast("d")
+
+    def write(self, notes):
+        """Replace the notes, bytes; ValueError if there are too many of them.
+
+        They are written where nobody reads, and then it is said that they are there.
+        """
+        if len(notes) > _HALF - _LENGTH.size:
+            room = _HALF - _LENGTH.size
+            raise ValueError(f"{len(notes)} bytes of notes; there is room for {room}")
+        version = int(self._numbers[2]) + 1
+        place = self._place(version)
+        _LENGTH.pack_into(self._memory, place, len(notes))
+        begin = place + _LENGTH.size
+        self._memory[begin:begin + len(notes)] = notes
+        self._numbers[2] = version
+
+    def read(self):
+        """The last notes, b'' if there are none."""
+        while version := self._numbers[2]:
+            place = self._place(int(version))
+            (length,) = _LENGTH.unpack_from(self._memory, place)
+            begin = place + _LENGTH.size
+            notes = bytes(self._memory[begin:begin + length])
+            if self._numbers[2] == version:
+                return notes  # they were not written over meanwhile
+        return b""
+
+    def _place(self, version):
+        return _NOTES + version % 2 * _HALF
+
+    def clean(self):
+        """Make it as it was before anybody had it."""
+        for place in range(len(self._numbers)):
+            self._numbers[place] = 0.0
+
+
+class Card(Page):
+    """What one worker notes.
+
+    ``beaten_at``: when its hub turned last, in monotonic seconds, 0.0 before it has. ``taken``: how
+    many connections it has taken from its hatch. ``live``: how many requests it is at work on.
+    """
 
     @property
     def beaten_at(self):
@@ -52,50 +95,42 @@ class Card:
         self._numbers[1] += 1
 
     def note_live(self, number):
-        """Note that it has so many."""
+        """Note that it is at work on so many."""
         self._numbers[3] = number
-
-    def write(self, notes):
-        """Replace the notes, bytes; ValueError if there are too many of them.
-
-        They are written where nobody reads, and then it is said that they are there.
-        """
-        if len(notes) > _HALF - _LENGTH.size:
-            room = _HALF - _LENGTH.size
-            raise ValueError(f"{len(notes)} bytes of notes; there is room for {room}")
-        version = int(self._numbers[2]) + 1
-        place = self._place(version)
-        _LENGTH.pack_into(self._memory, place, len(notes))
-        place += _LENGTH.size
-        self._memory[place:place + len(notes)] = notes
-        self._numbers[2] = version
-
-    def read(self):
-        """The last notes, b'' if there are none."""
-        while version := self._numbers[2]:
-            place = self._place(int(version))
-            (length,) = _LENGTH.unpack_from(self._memory, place)
-            place += _LENGTH.size
-            notes = bytes(self._memory[place:place + length])
-            if self._numbers[2] == version:
-                return notes  # they were not written over meanwhile
-        return b""
-
-    def _place(self, version):
-        return _NOTES + version % 2 * _HALF
-
-    def clean(self):
-        """Make it as it was before anybody had it."""
-        for place in range(len(self._numbers)):
-            self._numbers[place] = 0.0
 
 
 class Board:
-    """The cards, of which the supervisor deals out those that are free."""
+    """The cards, of which the supervisor deals out those that are free, and the pages.
+
+    ``state``: what the supervisor is about, one of STATES, for it to set. ``pages``: how many have
+    been asked for, counted from the first.
+    """
 
     def __init__(self):
-        self._memory = memoryview(mmap.mmap(-1, CARDS * _SIZE))
+        self._memory = memoryview(mmap.mmap(-1, 2 * CARDS * _SIZE + _NOTES))
+        self._numbers = self._memory[-_NOTES:].cast("d")
         self._free = list(range(CARDS))
+
+    @property
+    def state(self):
+        return STATES[int(self._numbers[0])]
+
+    @state.setter
+    def state(self, state):
+        self._numbers[0] = STATES.index(state)
+
+    @property
+    def pages(self):
+        return int(self._numbers[1])
+
+    def page(self, index):
+        """The page of a place."""
+        return Page(self._memory, CARDS + min(index, CARDS - 1))
+
+    def open_page(self, index):
+        """The page of a place, for its writer."""
+        self._numbers[1] = max(self.pages, min(index, CARDS - 1) + 1)
+        return self.page(index)
 
     def card(self, number=None):
         """A card that is free, clean; or the one with a number, whoever has it.

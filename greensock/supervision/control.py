@@ -106,13 +106,14 @@ class Control:
         if command == "status":
             return self._status()
         if command == "kick":
-            counts = [count for _, count in self._desk.ask_all("kick", argument)]
+            answers, _ = self._desk.ask_all("kick", argument)
+            counts = [count for _, count in answers]
             return {"kicked": sum(counts)}
         words = [command] if argument is None else [command, argument]
         return {} if self._desk.tell(*words) else {"error": "the supervisor does not listen"}
 
     def _status(self):
-        answers = dict(self._desk.ask_all("status"))
+        answers = dict(self._desk.ask_all("status")[0])
         workers = sorted(self._desk.workers.values(), key=lambda worker: (worker.index, worker.pid))
         return {
             "workers": [

@@ -32,40 +32,42 @@ class Known:
         self.pid = pid
         self.card = card
         self._sock = Socket(fileno=fd)
-        self._sock.settimeout(PATIENCE)
         self._turn = RLock()
-        self._numbers = count()
-        self._asked = None
-        self._rest = b""
+        self._heard = b""
+        self._asked = count()
+        self._awaited = None
 
-    def ask(self, *question):
-        """What it answers: anything that JSON can say. OSError if it does not."""
-        with self._turn:
-            if self._asked is not None:
-                self._hear()  # as long as it is at the last question, it is not asked another
-            # Another desk may have asked before, and not waited.
-            self._asked = f"{os.getpid()}.{next(self._numbers)}"
-            self._sock.sendall(json.dumps([self._asked, *question]).encode() + b"\n")
+    def ask(self, *question, patience=PATIENCE):
+        """What it answers within ``patience`` seconds: anything that JSON can say.
+
+        OSError if it does not.
+        """
+        with gevent.Timeout(patience, TimeoutError(f"{self} does not answer")), self._turn:
+            # One that answers nothing shall not find a hundred questions when it does.
+            if self._awaited is not None:
+                self._hear()
+            # Another desk may have died before it has heard the answer to its own.
+            self._awaited = f"{os.getpid()}:{next(self._asked)}"
+            self._sock.sendall(json.dumps([self._awaited, *question]).encode() + b"\n")
             return self._hear()
 
     def _hear(self):
+        """The answer to the last question."""
         while True:
-            try:
-                asked, answer = json.loads(self._line())
-            except ValueError:
-                continue  # the end of what another desk has begun to read
-            if asked == self._asked:
-                self._asked = None
-                return answer
+            while b"\n" not in self._heard:
+                data = self._sock.recv(1 << 16)
+                if not data:
+                    raise ConnectionError(f"{self} has ended")
+                self._heard += data
+            line, _, self._heard = self._heard.partition(b"\n")
+            with suppress(ValueError):  # of that one, a part may be gone
+                number, answer = json.loads(line)
+                if number == self._awaited:
+                    self._awaited = None
+                    return answer
 
-    def _line(self):
-        pieces = [self._rest]
-        while b"\n" not in pieces[-1]:
-            pieces.append(self._sock.recv(65536))
-            if not pieces[-1]:
-                raise ConnectionError(f"worker {self.index}, process {self.pid}, has ended")
-        line, _, self._rest = b"".join(pieces).partition(b"\n")
-        return line
+    def __str__(self):
+        return f"worker {self.index}, process {self.pid},"
 
     def close(self):
         """Forget it."""
@@ -112,6 +114,9 @@ class Desk:
         beats.start(self._card.beat)
         words = hub.loop.io(self._line.fileno(), 1)
         words.start(self._hear)
+        # A terminal, or systemd, sends them to everybody; the supervisor says what they mean.
+        for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+            signal.signal(number, lambda *_: None)
         with ExitStack() as at_the_end:
             if self._balancing is not None:
                 at_the_end.enter_context(self._balancing)
@@ -126,16 +131,23 @@ class Desk:
         """Ask the supervisor for something, an order that it knows; whether it can hear it."""
         return self._line.say(*words)
 
-    def ask_all(self, *question):
-        """What the workers answer, with each of them: those that do."""
-        answers = []
+    def ask_all(self, *question, patience=PATIENCE):
+        """Who answers, with the answers, and who does not: two lists.
+
+        Those that have just begun are not asked: they have nothing to tell yet.
+        """
 
         def ask(worker):
-            with suppress(OSError):
-                answers.append((worker, worker.ask(*question)))
+            try:
+                answers.append((worker, worker.ask(*question, patience=patience)))
+            except OSError:
+                silent.append(worker)
 
-        gevent.joinall([gevent.spawn(ask, worker) for worker in self.workers.values()])
-        return answers
+        answers: list = []
+        silent: list = []
+        asked = [worker for worker in self.workers.values() if worker.card.beaten_at]
+        gevent.joinall([gevent.spawn(ask, worker) for worker in asked])
+        return answers, silent
 
     def _hear(self):
         for word, *rest in self._line.hear():

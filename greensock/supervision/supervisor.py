@@ -115,6 +115,8 @@ class Supervisor:
 
     def run(self):
         """Look after the workers until asked to end."""
+        board = self._team.board
+        board.state = "serving" if self._server._gs_suspended is None else "suspended"
         with heard(self._orders, SIGNALS if in_main_thread() else {}):
             while self._ending is None:
                 self._turn(None)
@@ -194,6 +196,7 @@ class Supervisor:
 
     def _stop(self):
         self._ending = "stop"
+        self._team.board.state = "stopped"
         self._team.retire_all("stopped")
 
     def _end(self):
@@ -209,6 +212,7 @@ class Supervisor:
     def _drain(self):
         if self._ending is None:
             self._ending = "drain"
+            self._team.board.state = "draining"
             self._are_out = not self._was_succeeded and self._team.keep_newcomers_out()
             self._team.note_reason("replaced" if self._was_succeeded else "drained")
             self._team.tell_desk("draining")
@@ -233,6 +237,7 @@ class Supervisor:
 
     def _cut(self):
         self._ending = "cut"
+        self._team.board.state = "draining"
 
     def _reload(self):
         self._to_replace = [slot for slot in self._team.slots if slot.is_wanted]
@@ -262,6 +267,7 @@ class Supervisor:
         how = self._server._gs_suspended
         if how is None:
             return
+        self._team.board.state = "suspended"
         self._team.tell_desk("suspend")
         self._is_released = how == "release"
         if self._is_released:
@@ -273,6 +279,7 @@ class Supervisor:
     def _resume(self):
         if self._server._gs_suspended is not None:
             return
+        self._team.board.state = "serving"
         if self._is_released:
             self._is_released = False
             self._team.reopen()

@@ -12,6 +12,7 @@ from ..net.hubs import in_main_thread
 from ..net.newcomers import keep_newcomers_out
 from ..net.waking import LOOK_FOR_SIGNALS
 from .board import Board
+from .ledger import Ledger
 from .slots import Slot
 from .workers import Worker
 
@@ -30,11 +31,13 @@ class Team:
     def __init__(self, server, open_listener, work, at_desk=None):
         self.slots = []
         self.board = Board()
+        self.ledger = Ledger(self.board)
         self.desk: Any = None if at_desk is None else Slot(None, at_desk)
         self._server = server
         self._told_wanted = 0
         self._open_listener = open_listener
         self._work = work
+        self._serials = count()
 
     @property
     def workers(self):
@@ -120,7 +123,7 @@ class Team:
         card = None
         try:
             card = self.board.card()
-            worker = Worker(card)
+            worker = Worker(card, next(self._serials))
             worker.begin(lambda: slot.work(slot, worker))
         except OSError as error:
             if card is not None:
@@ -238,6 +241,8 @@ class Team:
 
     def _reap(self, slot, worker):
         status = worker.end()
+        if self.desk is not None and slot is not self.desk:
+            self._settle(slot, worker)
         self.board.take_back(worker.card)
         pause = slot.forget(worker)
         if slot is self.desk:
@@ -248,6 +253,13 @@ class Team:
             self.tell_desk("gone", slot.index, worker.child.pid)
         what = slot.index, worker.child.pid, worker.reason or "died", status, pause
         events.emit(events.WorkerEnded, self._server, *what)
+
+    def _settle(self, slot, worker):
+        """Keep the numbers of a worker that has ended."""
+        others = [other.serial for other in slot.workers if other is not worker]
+        is_replaced = slot.is_wanted and self.board.state in ("serving", "suspended")
+        reason = (worker.reason or "died") if is_replaced else None
+        self.ledger.settle(slot.index, worker.serial, worker.card.read(), others, reason)
 
     def retire_all(self, reason):
         """Have everybody take no more, and leave when they are done."""

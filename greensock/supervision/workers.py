@@ -11,13 +11,15 @@ from .lines import Line
 class Worker:
     """A process at work, or about to be.
 
+    ``serial``: no other worker of its team has it, and none that began before has a higher one.
     ``ready_at``: monotonic seconds, None before. ``reason``: why it ends, None as long as nothing
     is known of that. ``is_done``: whether it has said that it has served all there was, which its
     exit status would tell as well, if nobody else had waited for it.
     """
 
-    def __init__(self, card):
+    def __init__(self, card, serial=0):
         self.card = card
+        self.serial = serial
         self.child = Child()
         self.line, self.its_line = Line.pair()
         # For the desk to ask it questions; the supervisor keeps one end for the next desk.

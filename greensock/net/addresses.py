@@ -2,6 +2,9 @@
 
 import ipaddress
 import re
+from typing import Any
+
+from ..peers import address_text
 
 LOOPBACK = "127.0.0.1"
 
@@ -24,6 +27,20 @@ def parse_address(text: str | int) -> tuple[str, int]:
     elif "/" in host:
         raise ValueError(f"{text!r} is no address: {_EXPECTED}")
     return host or LOOPBACK, int(port)
+
+
+def is_address(text: object) -> bool:
+    """Whether ``parse_address`` can read it."""
+    try:
+        parse_address(text)  # type: ignore[arg-type]
+    except ValueError:
+        return False
+    return True
+
+
+def url_of(address: Any) -> str:
+    """Where a browser finds the page of a status server at ``address``."""
+    return f"http://{address_text(address)}/"
 
 
 def is_loopback(host: str) -> bool:

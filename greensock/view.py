@@ -7,8 +7,9 @@ from heapq import nsmallest
 from operator import attrgetter
 from typing import Any
 
-from ..peers import address_text
-from ..tally import Counts, Tally
+from .counts import Counts
+from .peers import address_text
+from .tally import Tally
 
 # Connections listed at most, the oldest first: a hundred thousand would keep the hub for a second.
 LISTED = 1000
@@ -29,15 +30,14 @@ def state_of(server: Any, tally: Tally) -> str:
 def obstacles(servers: Iterable[Any], tally: Tally) -> list[str]:
     """Why not all servers take connections; empty if they do."""
     states = ((server, state_of(server, tally)) for server in servers)
-    return [f"{_place(server)} is {state}" for server, state in states if state != "serving"]
+    return [f"{place_of(server)} is {state}" for server, state in states if state != "serving"]
 
 
 def stats(servers: Iterable[Any], tally: Tally) -> dict[str, Any]:
     """Counts since the tally began, and the servers with their states."""
-    counts = tally.counts()
     listed = [
         {
-            "address": _place(server),
+            "address": place_of(server),
             "model": server.model,
             "state": state_of(server, tally),
             "connections": len(server._gs_connections()),
@@ -50,6 +50,13 @@ def stats(servers: Iterable[Any], tally: Tally) -> dict[str, Any]:
         "pid": os.getpid(),
         "servers": listed,
         "active": sum(each["connections"] for each in listed),
+        **totals(tally.counts()),
+    }
+
+
+def totals(counts: Counts) -> dict[str, Any]:
+    """What was counted, without the models."""
+    return {
         "opened": counts.total("opened"),
         "closed": _by_reason(counts, "closed"),
         "refused": _by_reason(counts, "refused"),
@@ -64,16 +71,17 @@ def stats(servers: Iterable[Any], tally: Tally) -> dict[str, Any]:
     }
 
 
-def connections(servers: Iterable[Any]) -> dict[str, Any]:
-    """The connections there are, LISTED at most."""
+def connections(servers: Iterable[Any], most: int | None = None) -> dict[str, Any]:
+    """The connections there are, ``most`` at most, or LISTED; the oldest first."""
     pairs = [(server, each) for server in servers for each in server._gs_connections()]
-    oldest = nsmallest(LISTED, pairs, key=lambda pair: _accepted_at(pair[1]))
+    number = LISTED if most is None else most
+    oldest = nsmallest(number, pairs, key=lambda pair: _accepted_at(pair[1]))
     return {
         "time": time.time(),
         "total": len(pairs),
         "connections": [
             {
-                "server": _place(server),
+                "server": place_of(server),
                 "peer": address_text(each.client_address),
                 "since": each.since,
                 "seconds": each.seconds,
@@ -90,7 +98,8 @@ def connections(servers: Iterable[Any]) -> dict[str, Any]:
 _accepted_at = attrgetter("accepted_at")
 
 
-def _place(server: Any) -> str:
+def place_of(server: Any) -> str:
+    """Its address, for people to read."""
     return address_text(server.server_address)
 
 
