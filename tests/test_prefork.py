@@ -11,7 +11,6 @@ import pytest
 import greensock
 from greensock import PreforkMixIn
 from greensock.interfaces import IWorkerEnded, IWorkerFailed, IWorkerStarted
-from greensock.testing import check_model
 from greensock.supervision.supervisor import SIGNALS
 from tests.helpers import (
     LOCAL,
@@ -399,11 +398,6 @@ def test_a_second_start_is_refused():
     with at_work(server := new_server(Pid)):
         with pytest.raises(OSError):
             new_server(Pid, address=server.server_address)
-
-
-@pytest.mark.parametrize("worker_model", ["greenlet", "thread"])
-def test_it_keeps_what_the_contract_promises(worker_model):
-    check_model(type("Mixin", (PreforkMixIn,), {"workers": 1, "worker_model": worker_model}))
 
 
 @pytest.mark.parametrize("share", ["reuseport", "listener", "balance"])

@@ -115,8 +115,10 @@ class Supervisor:
 
     def run(self):
         """Look after the workers until asked to end."""
-        board = self._team.board
-        board.state = "serving" if self._server._gs_suspended is None else "suspended"
+        is_suspended = self._server._gs_suspended is not None
+        self._team.board.state = "suspended" if is_suspended else "serving"
+        if not is_suspended:
+            self._team.tell_desk("resume")  # it may be there since an earlier run
         with heard(self._orders, SIGNALS if in_main_thread() else {}):
             while self._ending is None:
                 self._turn(None)
@@ -197,6 +199,7 @@ class Supervisor:
     def _stop(self):
         self._ending = "stop"
         self._team.board.state = "stopped"
+        self._team.tell_desk("suspend")
         self._team.retire_all("stopped")
 
     def _end(self):

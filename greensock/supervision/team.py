@@ -263,7 +263,7 @@ class Team:
 
     def retire_all(self, reason):
         """Have everybody take no more, and leave when they are done."""
-        for slot in self._places:
+        for slot in self.slots:
             slot.retire_all(reason)
 
     def say(self, *words):
@@ -309,10 +309,10 @@ class Team:
     def close(self):
         """Look after nobody any more. Who is at work still is left alone."""
         self.close_listeners()
-        for _, worker in self.workers:
-            worker.line.close()
         if self.desk is not None:
             self._dismiss_desk()
+        for _, worker in self.workers:
+            worker.forget()
 
     def _dismiss_desk(self):
         self.desk.give_up()
@@ -330,4 +330,4 @@ class Team:
             elif other.pushing is not None:
                 other.pushing.close()
         for _, worker in self._everybody:
-            worker.close_in_child()
+            worker.forget()

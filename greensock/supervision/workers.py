@@ -64,8 +64,8 @@ class Worker:
         self._close_ours()
         return self.child.reap()
 
-    def close_in_child(self):
-        """In another process: close what is the supervisor's."""
+    def forget(self):
+        """Close what the supervisor has of it, here or in another process."""
         self._close_ours()
         if self.child.sentinel >= 0:
             native.close(self.child.sentinel)
