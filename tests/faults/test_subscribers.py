@@ -21,6 +21,7 @@ from tests.faults.injecting import (
     with_faulty_listener,
 )
 from tests.helpers import (
+    MODELS,
     Call,
     Crash,
     Shout,
@@ -150,7 +151,7 @@ def test_every_kind_of_event_is_tried():
 
 
 @pytest.mark.parametrize(
-    "model, error", [*((model, Injected) for model in greensock.MODELS), ("greenlet", Timeout)]
+    "model, error", [*((model, Injected) for model in MODELS), ("greenlet", Timeout)]
 )
 @pytest.mark.parametrize("kind", CAUSES, ids=lambda kind: kind.__name__)
 def test_a_subscriber_that_raises_hurts_nobody(kind, error, model, caplog):
