@@ -25,9 +25,9 @@ from greensock import StreamRequestHandler
 from greensock.interfaces import IAcceptPaused, IAcceptResumed, IServerStarted
 from greensock.net import native
 from tests.__main__ import ROOT, WORLDS, environment
+from tests.helpers import MODELS
 from tests.tools import (
     LOCAL,
-    MODELS,
     Call,
     Mailbox,
     Shout,

@@ -66,6 +66,7 @@ class Attendance:
         try:
             self._server.worker_started(self._server.worker_index)
             self._server.serve_forever()
+            self._line.say("resting")
             gevent.joinall(self._tasks)
             self._server.server_close()
         finally:

@@ -124,7 +124,9 @@ class Supervisor:
                 self._turn(None)
                 if self._team.is_complete:
                     self._server._gs_note_ready()
-            if self._ending != "stop":
+            if self._ending == "stop":
+                self._team.wait_for_rest()
+            else:
                 self._see_off()
 
     def _turn(self, timeout):

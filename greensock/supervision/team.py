@@ -175,7 +175,7 @@ class Team:
                 said += self._heard(slot, worker, word, *rest)
             if has_ended:
                 self._reap(slot, worker)
-                said += ["handed"] if slot is self.desk else []
+                said += [["handed"]] if slot is self.desk else []
         return said
 
     def _heard(self, slot, worker, word, *rest):
@@ -193,6 +193,8 @@ class Team:
             slot.note_ready(worker)
         elif word == "leaving":
             slot.retire(worker, "asked")
+        elif word == "resting":
+            worker.is_taking = False
         elif word == "done":
             worker.is_done = True
         elif word == "enough":
@@ -233,6 +235,12 @@ class Team:
                 return False
             self.wait(left)
         return True
+
+    def wait_for_rest(self):
+        """Wait until nobody takes any more, at most GRACE seconds."""
+        ends = monotonic() + GRACE
+        while any(worker.is_taking for _, worker in self.workers) and monotonic() < ends:
+            self.wait(max(0.0, ends - monotonic()))
 
     def note_reason(self, reason):
         """Why those end who were not asked to before."""

@@ -12,7 +12,8 @@ class Worker:
     """A process at work, or about to be.
 
     ``serial``: no other worker of its team has it, and none that began before has a higher one.
-    ``ready_at``: monotonic seconds, None before. ``reason``: why it ends, None as long as nothing
+    ``ready_at``: monotonic seconds, None before. ``is_taking``: whether it may take more requests.
+    ``reason``: why it ends, None as long as nothing
     is known of that. ``is_done``: whether it has said that it has served all there was, which its
     exit status would tell as well, if nobody else had waited for it.
     """
@@ -26,6 +27,7 @@ class Worker:
         self.ear, self.its_ear = Line.pair()
         self.began_at = monotonic()
         self.ready_at = None
+        self.is_taking = True
         self.reason = None
         self.is_done = False
 

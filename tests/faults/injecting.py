@@ -13,7 +13,18 @@ import pytest
 import greensock
 from greensock.net import native
 from tests import world
-from tests.helpers import LOCAL, MODELS, PATIENCE, Shout, ask, children, connect, descriptors, rest, served
+from tests.helpers import (
+    LOCAL,
+    MODELS,
+    PATIENCE,
+    Shout,
+    ask,
+    children,
+    connect,
+    descriptors,
+    rest,
+    served,
+)
 
 every_model = pytest.mark.parametrize("model", MODELS)
 

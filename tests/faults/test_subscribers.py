@@ -7,7 +7,6 @@ from contextlib import suppress
 import gevent
 import pytest
 
-import greensock
 from greensock import events
 from greensock.interfaces import IAcceptPaused, IServerEvent
 from tests import tls
@@ -108,6 +107,9 @@ CAUSES = {
 OTHERS = {
     events.DatagramTruncated, events.DatagramsDropped, events.DrainStarted, events.DrainEnded
 }
+# A supervisor's, of which the same holds.
+OTHERS |= {events.WorkerStarted, events.WorkerEnded, events.WorkerFailed}
+OTHERS |= {events.UpgradeEnded, events.UpgradeFailed}
 # Happen in the child.
 ELSEWHERE = events.RequestFailed, events.HandshakeFailed
 
