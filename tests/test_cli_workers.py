@@ -220,14 +220,17 @@ def test_systemd_hears_of_it(here, tmp_path):
 
 @worldless
 def test_usr2_starts_the_command_anew_and_ctl_reaches_that(here):
-    """On the same socket, control socket included."""
+    """On the same sockets, those for control and status included."""
     write_handlers(here, "first")
-    with serve(here, "--workers", "1", "--control", "again") as command:
+    with serve(here, "--workers", "1", "--control", "again", "--status", "0") as command:
         Service(command)
+        place = command.line()
+        assert re.fullmatch(r"greensock: status at http://127\.0\.0\.1:[1-9]\d*/", place)
         before = status(here)
         write_handlers(here, "second")
         command.signal(signal.SIGUSR2)
         service = Service(command)
+        assert place == command.line()
         pid = int(re.search(r"process (\d+) has taken over", command.complaint("taken over"))[1])
         assert 0 == command.process.wait(PATIENCE)
         service.pids(1, "second")
@@ -283,3 +286,12 @@ def test_what_ends_the_process_it_is_tried_out_in_is_told():
     try_out(lambda: None, "nothing")
     with pytest.raises(CommandError, match="^leaving ended its process, wait status 768$"):
         try_out(lambda: os._exit(3), "leaving")
+
+
+def test_a_status_that_is_in_use_is_told_in_one_line(here, capsys, monkeypatch):
+    monkeypatch.chdir(here)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        text = complaint_of(capsys, *BIND.split(), "--preload", "--workers", "1", "--status", port)
+    assert text.startswith(f"cannot serve the status at {port}: ")
+    assert text.endswith("; choose another --status")

@@ -416,3 +416,17 @@ def test_suspend_and_resume(share):
         assert ask(server, b"")
         wait_until(lambda: of(record, IWorkerEnded))
         assert {"replaced"} == {event.reason for event in of(record, IWorkerEnded)}
+
+
+def test_a_handler_may_give_orders():
+    def handle(request, client_address, server):
+        getattr(server, request.recv(100).decode())()
+        request.sendall(b"asked")
+
+    with at_work(server := new_server(handle, workers=1)) as record:
+        assert b"asked" == ask(server, b"add_worker")
+        wait_until(lambda: len(of(record, IWorkerStarted)) == 2)
+        assert b"asked" == ask(server, b"remove_worker")
+        wait_until(lambda: [event.reason for event in of(record, IWorkerEnded)] == ["removed"])
+        assert b"asked" == ask(server, b"reload")
+        wait_until(lambda: len(of(record, IWorkerEnded)) == 2)

@@ -14,9 +14,9 @@ from typing import Any
 from ..errors import CommandError
 from ..interfaces import IDrainStarted, IUpgradeEnded, IWorkerStarted
 from ..mixins.prefork import PreforkMixIn
+from ..net.addresses import parse_address
 from ..net.systemd import notify, notify_reloading, watchdog_seconds
 from ..observers import observe
-from ..peers import address_text
 from .endpoints import Endpoint
 from .loading import load_handler
 from .locating import Location, locate
@@ -59,16 +59,14 @@ def prepare(
         handler = load()
     else:
         try_out(load, f"importing {options.handler!r}")
-    server = open_server(
+    server: Any = open_server(
         location, handler, "prefork", {**settings, "worker_model": options.model}, (Supervised,)
     )
     try:
         if not options.preload:
             server._gs_load = load
         _open_control(server)
-        status = _status_url(options.status)
-        if status is not None:
-            server.status_address = options.status
+        _open_status(server, options.status)
         if options.access_log is not None:
             begin_access_log(options.access_log, options.access_log_format)
     except BaseException:
@@ -82,8 +80,8 @@ def prepare(
         several = f"{workers} workers" if workers > 1 else "1 worker"
         what = f"serving {options.handler} on {place}"
         say(f"greensock: {what}, {several}, model {options.model}")
-        if status is not None:
-            say(f"greensock: status at {status}")
+        if server.status_url is not None:
+            say(f"greensock: status at {server.status_url}")
         flush()
         notify("READY=1", f"STATUS={what}")
 
@@ -174,12 +172,18 @@ def _open_control(server: Any) -> None:
         ) from None
 
 
-def _status_url(text: str | None) -> str | None:
+def _open_status(server: Any, text: str | None) -> None:
     if text is None:
-        return None
-    from ..status import parse_address  # it imports http.server
-
+        return
     try:
-        return f"http://{address_text(parse_address(text))}/"
+        parse_address(text)
     except ValueError as error:
         raise CommandError(f"--status: {error}") from None
+    server.status_address = text
+    try:
+        server._gs_open_site()
+    except OSError as error:
+        raise CommandError(
+            f"cannot serve the status at {text}: {os.strerror(error.errno or 0)}; "
+            "choose another --status"
+        ) from None

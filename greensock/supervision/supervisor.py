@@ -316,4 +316,5 @@ _WORDS = {
     "add": Supervisor._add,
     "remove": Supervisor._remove,
     "reopen": Supervisor._reopen,
+    "upgrade": Supervisor._upgrade,
 }
