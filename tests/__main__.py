@@ -131,14 +131,15 @@ def run_all(measured):
     return int(failed)
 
 
-def hear_ctrl_c():
+def hear_the_terminal():
     # A shell has what it starts in the background ignore it, and every process a test makes would.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 if __name__ == "__main__":
-    hear_ctrl_c()
+    hear_the_terminal()
     if sys.argv[1:] in ([], ["--coverage"]):
         sys.exit(run_all(measured=bool(sys.argv[1:])))
     sys.exit(run_with(sys.argv[1:]))
