@@ -40,6 +40,7 @@ from tests.tools import (
     subscribed,
     wait_until,
 )
+from tests.upheaval import kills, reloads
 
 # Eight clients at a time, in a process that is none of gevent's; it prints how many were answered.
 CLIENTS = """
@@ -276,6 +277,8 @@ FULL = {
     starved: (5, 1),
     errors: (1000, 0),
     shutdown: (20, 0.02),
+    reloads: (20, 3),
+    kills: (100, 0.2),
 }
 
 

@@ -7,11 +7,12 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from greensock.net import native
 from tests import world
 from tests.commands import environment
-from tests.helpers import wait_until
+from tests.tools import wait_until
 
 PROGRAM = """
 import logging
@@ -104,6 +105,22 @@ class Program:
         sock.sendall(b"?")
         pid, version = sock.recv(100).split(b" ")
         return int(pid), version.partition(b"#")[0].strip().decode()
+
+    def workers(self):
+        """The processes of workers that were ready, and have not ended."""
+        ready = {int(pid) for pid in re.findall(r"is ready, process (\d+)", self.errors)}
+        return [pid for pid, state in self._children() if state != "Z" and pid in ready]
+
+    def zombies(self):
+        """Those that have ended, and were not waited for."""
+        return [pid for pid, state in self._children() if state == "Z"]
+
+    def _children(self):
+        """The children of the supervisor, and their states."""
+        listing = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        for pid in map(int, listing.split()):
+            with suppress(FileNotFoundError):  # it was waited for meanwhile
+                yield pid, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
     def taken_by(self):
         """Which process has taken the connection from which port."""

@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers import wait_until
 from tests.supervised import running
-from tests.upheaval import Clients, kill, reload, workers_of
+from tests.upheaval import Clients, kill, reload
 
 every_share = pytest.mark.parametrize("share", ["reuseport", "listener", "balance"])
 
@@ -14,7 +14,7 @@ every_share = pytest.mark.parametrize("share", ["reuseport", "listener", "balanc
 @every_share
 def test_nobody_is_failed_while_workers_and_program_are_replaced(tmp_path, share):
     with running(tmp_path, share) as program, Clients(program.address) as clients:
-        reload(program, clients, reloads=2, upgrades=1)
+        reload(program, clients, reloads=1, upgrades=int(share == "reuseport"))
     assert {} == clients.failed
 
 
@@ -22,8 +22,8 @@ def test_nobody_is_failed_but_by_who_was_killed(tmp_path):
     with running(tmp_path) as program:
         descriptors = len(os.listdir(f"/proc/{program.pid}/fd"))
         with Clients(program.address) as clients:
-            killed = kill(program, clients, 5)
+            killed = kill(program, clients, 3)
         taken_by = program.taken_by()
         assert set(clients.failed) <= {port for port in taken_by if taken_by[port] in killed}
-        wait_until(lambda: len(workers_of(program.pid)) == 2)
+        wait_until(lambda: len(program.workers()) == 2)
         assert descriptors == len(os.listdir(f"/proc/{program.pid}/fd"))

@@ -3,13 +3,17 @@
 import os
 import random
 import signal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import gevent
 import gevent.socket
 
-from tests.helpers import PATIENCE, wait_until
+from tests.supervised import running
+from tests.tools import PATIENCE, wait_until
 
 CLIENTS = 50
+SHARES = "reuseport", "listener", "balance"
 
 
 class Clients:
@@ -34,7 +38,7 @@ class Clients:
         gevent.joinall(self._clients, timeout=PATIENCE, raise_error=True)
         assert all(client.ready() for client in self._clients), "somebody waits in vain"
 
-    def go_on(self, answers=200):
+    def go_on(self, answers=100):
         """Wait for so many more answers."""
         enough = self.answered + answers
         wait_until(lambda: self.answered >= enough)
@@ -75,23 +79,45 @@ def kill(program, clients, times):
     """Kill a worker at random so many times, each when all are there; the processes killed."""
     killed = set()
     for _ in range(times):
-        wait_until(lambda: len(workers_of(program.pid)) == 2)
-        victim = random.choice(workers_of(program.pid))
+        wait_until(lambda: len(program.workers()) == 2)
+        victim = random.choice(program.workers())
         killed.add(victim)
         os.kill(victim, signal.SIGKILL)
-        clients.go_on(100)
+        clients.go_on(50)
     return killed
 
 
-def workers_of(pid):
-    """The processes a supervisor has forked, but for those that have ended."""
-    with open(f"/proc/{pid}/task/{pid}/children") as listing:
-        return [int(child) for child in listing.read().split() if state_of(int(child)) != "Z"]
+def reloads(size, limit):
+    """Workers are replaced SIZE times, and then the program LIMIT times, while clients ask."""
+    for share in SHARES:
+        with TemporaryDirectory() as folder, running(Path(folder), share) as program:
+            with Clients(program.address) as clients:
+                reload(program, clients, size, int(limit))
+            failed = clients.failed
+        text = f"{share}: {clients.answered:,} answers, {len(failed)} failed {failed or ''}"
+        yield text, not failed
 
 
-def state_of(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return "Z"
+def kills(size, limit):
+    """A worker is killed every LIMIT seconds, SIZE times, while clients ask."""
+    for share in SHARES:
+        with TemporaryDirectory() as folder, running(Path(folder), share, workers=4) as program:
+            descriptors = len(os.listdir(f"/proc/{program.pid}/fd"))
+            killed, silences = set(), []
+            with Clients(program.address) as clients:
+                for _ in range(size):
+                    victim = random.choice(program.workers())
+                    killed.add(victim)
+                    before = clients.answered
+                    os.kill(victim, signal.SIGKILL)
+                    gevent.sleep(limit)
+                    silences.append(clients.answered == before)
+            taken_by = program.taken_by()
+            strange = [port for port in clients.failed if taken_by.get(port) not in killed]
+            wait_until(lambda program=program: len(program.workers()) == 4)
+            zombies = program.zombies()
+            grown = len(os.listdir(f"/proc/{program.pid}/fd")) - descriptors
+        answers = f"{clients.answered:,} answers, {len(clients.failed)} failed"
+        yield f"{share}: {answers}, {len(strange)} of them not in who was killed", not strange
+        yield f"{share}: {sum(silences)} of {size} times nobody was answered", not any(silences)
+        yield f"{share}: {len(zombies)} zombies, {grown:+} descriptors", not zombies and not grown

@@ -7,7 +7,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.__main__ import hear_ctrl_c
+from tests.__main__ import hear_the_terminal
 from tests.foreign import cpython, judge, replace, sdists
 from tests.foreign.record import Outcome
 
@@ -71,5 +71,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    hear_ctrl_c()
+    hear_the_terminal()
     sys.exit(main())
