@@ -25,10 +25,10 @@ class IPreforkServer(IConcurrencyModel):
 
     If the supervisor is killed, its workers drain.
 
-    Limits such as ``max_connections`` are those of each worker, and so are ``connections``, events
-    and ``kick``; in the supervisor there are no connections. What ``drain`` has cut is told of in
-    the workers, and it returns an empty list. ``handle_request`` handles a request in the calling
-    process.
+    Limits such as ``max_connections`` are those of each worker, and so are ``connections``, events,
+    ``kick`` and calls of ``service_actions``; in the supervisor there are no connections. What
+    ``drain`` has cut is told of in the workers, and it returns an empty list. ``handle_request``
+    handles a request in the calling process.
 
     What the system's queues hold is served whatever worker dies, retires or is removed, and
     whichever version of the program has taken over. It is lost if the supervisor is killed. On

@@ -29,6 +29,8 @@ class PreforkMixIn(Working):
     max_rss: int | None = None
     upgrade_timeout: float | None = 60.0
 
+    _gs_poll_interval = 0.5
+
     def worker_started(self, index: int) -> None:
         """A new worker is about to serve."""
 
@@ -70,6 +72,7 @@ class PreforkMixIn(Working):
         if self._gs_attendance is not None:
             super().serve_forever(poll_interval)
             return
+        self._gs_poll_interval = poll_interval
         self._gs_check_handler()
         self._gs_check_settings()
         with ExitStack() as at_the_end:

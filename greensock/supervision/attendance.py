@@ -65,7 +65,7 @@ class Attendance:
         gevent.spawn(self._answer_questions)
         try:
             self._server.worker_started(self._server.worker_index)
-            self._server.serve_forever()
+            self._server.serve_forever(self._server._gs_poll_interval)
             self._line.say("resting")
             gevent.joinall(self._tasks)
             self._server.server_close()
