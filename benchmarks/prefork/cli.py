@@ -23,6 +23,19 @@ ECHOING = 100
 SIZE = 64
 WARM = 0.25
 
+# A server in a program that imports nothing but what it needs.
+NOTHING_ELSE = f"""
+import greensock
+
+class Server(greensock.PreforkMixIn, greensock.TCPServer):
+    workers = {WORKERS}
+
+    def worker_started(self, index):
+        print("ready", flush=True)
+
+Server(("127.0.0.1", 0), greensock.BaseRequestHandler).serve_forever()
+"""
+
 
 def parse(argv):
     parser = Parser(
@@ -104,7 +117,9 @@ def _spread(share):
 
 
 def _memory():
-    with _server("echo", WORKERS, "reuseport", all_cores()) as (server, _):
+    with running([sys.executable, "-c", NOTHING_ELSE], all_cores()) as server:
+        for _ in range(WORKERS):
+            server.line(PATIENCE)
         time.sleep(0.2)
         return resident(server.pid) / 2**20
 
