@@ -12,7 +12,7 @@ class IPreforkServer(IConcurrencyModel):
     hub and no thread, and blocks the thread that calls it. What is said of ``process_request`` and
     of handlers holds in a worker.
 
-    A worker that dies is replaced at once, by the next of its line. If that dies within 0.2
+    A worker that dies is replaced at once, by the next of its line. If that dies within 0.1
     seconds of being ready the next one waits 0.1 s, then 0.2 s, and so on, up to 30 s, and there
     always is a next one. Connections that wait in the system's queue wait for whoever comes.
 

@@ -34,7 +34,7 @@ class Server(greensock.PreforkMixIn, greensock.{base}):
 
     def verify_request(self, request, client_address):
         if self.address_family == 2:
-            os.write(taken, b"%d %d\\n" % (os.getpid(), client_address[1]))
+            os.write(taken, f"{{os.getpid()}} {{client_address[0]}}\\n".encode())
         return True
 
 taken = os.open("taken", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -123,9 +123,9 @@ class Program:
                 yield pid, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
     def taken_by(self):
-        """Which process has taken the connection from which port."""
+        """Which process has taken the last connection from which host."""
         lines = (self._folder / "taken").read_text().splitlines()
-        return {int(port): int(pid) for pid, port in map(str.split, lines)}
+        return {host: int(pid) for pid, host in map(str.split, lines)}
 
     def wait_for_version(self, version):
         """Until the old one takes no more."""

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+from ipaddress import ip_network
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +20,8 @@ SHARES = "reuseport", "listener", "balance"
 class Clients:
     """Clients who ask and ask until the end of the block.
 
-    ``answered``: how many answers came. ``failed``: the ports of those who got none, and why.
+    ``answered``: how many answers came. ``failed``: the addresses of those who got none, and why.
+    Each has one of its own, because ports are used again.
     """
 
     def __init__(self, address, count=CLIENTS):
@@ -28,6 +30,7 @@ class Clients:
         self._is_over = False
         self.answered = 0
         self.failed = {}
+        self._hosts = ip_network("127.64.0.0/10").hosts()
 
     def __enter__(self):
         self._clients = [gevent.spawn(self._ask) for _ in range(self._count)]
@@ -47,19 +50,19 @@ class Clients:
         while not self._is_over:
             with gevent.socket.socket() as sock:
                 sock.settimeout(PATIENCE)
-                port = None
+                host = str(next(self._hosts))
                 try:
+                    sock.bind((host, 0))
                     sock.connect(self._address)
-                    port = sock.getsockname()[1]
                     sock.sendall(b"?")
                     answer = sock.recv(100)
                 except OSError as error:
-                    self.failed[port] = repr(error)
+                    self.failed[host] = repr(error)
                     continue
             if answer:
                 self.answered += 1
             else:
-                self.failed[port] = "no answer"
+                self.failed[host] = "no answer"
 
 
 def reload(program, clients, reloads, upgrades, workers=2):
@@ -88,12 +91,12 @@ def kill(program, clients, times):
 
 
 def strange(failed, taken_by, killed):
-    """The ports of clients who failed, and were in flight in no process that was killed.
+    """The addresses of clients who failed, and were in flight in no process that was killed.
 
     One for each of those may have been accepted and not yet noted.
     """
-    in_others = [port for port in failed if port in taken_by and taken_by[port] not in killed]
-    never_noted = [port for port in failed if port not in taken_by]
+    in_others = [host for host in failed if host in taken_by and taken_by[host] not in killed]
+    never_noted = [host for host in failed if host not in taken_by]
     return in_others + never_noted[len(killed):]
 
 

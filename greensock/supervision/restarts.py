@@ -1,7 +1,7 @@
 """How soon the next worker may come after one that has died."""
 
 # Seconds a worker must have been ready for its death not to count as one of a row.
-CALM = 0.2
+CALM = 0.1
 
 FIRST = 0.1
 LONGEST = 30.0
