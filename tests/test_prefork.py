@@ -1,9 +1,10 @@
 """Workers that stay: what serves, whoever they are, and who comes when one is gone."""
 
+import mmap
 import os
 import signal
 import socketserver
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 import pytest
@@ -430,3 +431,27 @@ def test_a_handler_may_give_orders():
         wait_until(lambda: [event.reason for event in of(record, IWorkerEnded)] == ["removed"])
         assert b"asked" == ask(server, b"reload")
         wait_until(lambda: len(of(record, IWorkerEnded)) == 2)
+
+
+@pytest.mark.parametrize("share", ["reuseport", "listener", "balance"])
+def test_whoever_connects_while_one_that_was_removed_finishes_comes_to_another(share):
+    gate = mmap.mmap(-1, 1)
+
+    class Busy(greensock.BaseRequestHandler):
+        def handle(self):
+            self.request.sendall(b"%d" % os.getpid())
+            while not gate[0]:
+                self.toolbox.sleep(0.01)
+
+    server = new_server(Busy, share=share)
+    with at_work(server) as record, ExitStack() as stack:
+        last = next(event.pid for event in of(record, IWorkerStarted) if event.index == 1)
+
+        def is_with_the_last():
+            return int(stack.enter_context(connect(server)).recv(100)) == last
+
+        wait_until(is_with_the_last)
+        server.remove_worker()
+        wait_until(lambda: not any(is_with_the_last() for _ in range(10)))
+        assert not of(record, IWorkerEnded)
+        gate[0] = 1

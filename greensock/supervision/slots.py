@@ -18,6 +18,7 @@ class Slot:
 
     ``pushing``: where connections are pushed, if its listener is a hatch. ``has_own_queue``:
     whether nobody else takes from the listener. ``has_listener``: whether that is not the server's.
+    ``is_shut``: whether nobody new comes to it.
     """
 
     def __init__(self, index, work):
@@ -32,6 +33,7 @@ class Slot:
         self.leaving: list[Any] = []
         self.is_wanted = True
         self.is_emptied = False
+        self.is_shut = False
         self.wants_successor = False
         self.worker_has_to_go = False
         self._restarts = Restarts()
@@ -89,7 +91,7 @@ class Slot:
             self._promote_successor()
         if not self.is_wanted and worker is self.worker:
             worker.reason = worker.reason or "removed"
-            worker.line.say("drain")
+            self._tell_to_end(worker)
 
     def _promote_successor(self):
         self._lose_worker()
@@ -127,7 +129,20 @@ class Slot:
         self.is_wanted = self.wants_successor = False
         for worker in self.workers:
             worker.reason = worker.reason or "removed"
-            worker.line.say("drain" if self.has_own_queue else "retire")
+            self._tell_to_end(worker)
+
+    def _tell_to_end(self, worker):
+        if self.has_own_queue:
+            worker.line.say("drain", int(self.is_shut))
+        else:
+            worker.line.say("retire")
+
+    def note_resting(self, worker):
+        """A worker takes no more. If nobody will, newcomers must not be led here."""
+        worker.is_taking = False
+        if not self.is_wanted and self.has_listener and worker is self.worker:
+            self.is_emptied = True
+            self.close()
 
     def forget(self, worker):
         """A worker has ended; seconds until the next one begins."""

@@ -103,8 +103,8 @@ class Team:
                 last.is_wanted = last.wants_successor = False
                 if self.tell_desk("without", last.index):
                     return  # to be given up when the desk has understood
-            elif last.has_listener:
-                keep_newcomers_out(last.listener)
+            elif last.has_listener and not _migrates():
+                last.is_shut = keep_newcomers_out(last.listener)
             last.give_up()
 
     def fill(self):
@@ -194,7 +194,7 @@ class Team:
         elif word == "leaving":
             slot.retire(worker, "asked")
         elif word == "resting":
-            worker.is_taking = False
+            slot.note_resting(worker)
         elif word == "done":
             worker.is_done = True
         elif word == "enough":
@@ -339,3 +339,12 @@ class Team:
                 other.pushing.close()
         for _, worker in self._everybody:
             worker.forget()
+
+
+def _migrates():
+    """Whether the system leads those in the queue of a listener that is closed to another one."""
+    try:
+        with open("/proc/sys/net/ipv4/tcp_migrate_req") as setting:
+            return setting.read().strip() == "1"
+    except OSError:
+        return False
