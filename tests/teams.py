@@ -42,6 +42,8 @@ def refused(server):
         connect(server).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        pass  # it was in the queue of a listener when that was closed
     return False
 
 

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 from ipaddress import ip_network
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from tests.supervised import running
 from tests.tools import PATIENCE, wait_until
 
 CLIENTS = 50
+IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
 SHARES = "reuseport", "listener", "balance"
 
 
@@ -52,6 +54,8 @@ class Clients:
                 sock.settimeout(PATIENCE)
                 host = str(next(self._hosts))
                 try:
+                    # The port is chosen on connecting, and is nobody else's hindrance afterwards.
+                    sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
                     sock.bind((host, 0))
                     sock.connect(self._address)
                     sock.sendall(b"?")
