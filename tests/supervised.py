@@ -45,6 +45,8 @@ def handle(request, client_address, server):
         return
     while data := request.recv(100):
         request.sendall(b"%d %s\\n" % (os.getpid(), server.version))
+        if data == b".":
+            break
 
 exec(open({version!r}).read().partition("#")[2])
 server = Server({address!r}, handle)

@@ -54,12 +54,15 @@ class Clients:
                 sock.settimeout(PATIENCE)
                 host = str(next(self._hosts))
                 try:
-                    # The port is chosen on connecting, and is nobody else's hindrance afterwards.
+                    # Nobody else shall be hindered afterwards at the ports that were used here: they
+                    # are chosen on connecting, and it is the server who closes first.
                     sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
                     sock.bind((host, 0))
                     sock.connect(self._address)
-                    sock.sendall(b"?")
+                    sock.sendall(b".")
                     answer = sock.recv(100)
+                    if answer:
+                        assert not sock.recv(100)
                 except OSError as error:
                     self.failed[host] = repr(error)
                     continue
