@@ -54,8 +54,8 @@ class Clients:
                 sock.settimeout(PATIENCE)
                 host = str(next(self._hosts))
                 try:
-                    # Nobody else shall be hindered afterwards at the ports that were used here: they
-                    # are chosen on connecting, and it is the server who closes first.
+                    # Nobody else shall be hindered afterwards at the ports that were used here:
+                    # they are chosen on connecting, and it is the server who closes first.
                     sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
                     sock.bind((host, 0))
                     sock.connect(self._address)
