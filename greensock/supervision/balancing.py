@@ -9,6 +9,7 @@ from typing import Any
 
 import gevent
 
+from ..loop import SETTLING
 from ..net import native
 from ..net.backoff import Backoff
 from ..net.handover import raw
@@ -19,9 +20,6 @@ AT_ONCE = 64
 
 # Seconds until it tries again where no hatch had room.
 FULL = 0.01
-
-# Seconds that those who were about to connect have, when it ends.
-SETTLING = 0.2
 
 
 class _Place:

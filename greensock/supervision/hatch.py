@@ -7,7 +7,6 @@ import errno
 import marshal
 import os
 import socket
-import struct
 from typing import Any
 
 from ..net import native
@@ -15,7 +14,6 @@ from ..net.handover import family_of, type_of
 
 # Bytes of an address, at most: a path of 108 bytes, and what marshal needs beside it.
 _LONGEST = 512
-_ROOM_FOR_ONE = socket.CMSG_SPACE(4)
 
 
 class Taking(native.Socket):
@@ -35,7 +33,7 @@ class Taking(native.Socket):
         return taking
 
     def _accept(self):
-        data, passed, _, _ = self.recvmsg(_LONGEST, _ROOM_FOR_ONE, socket.MSG_DONTWAIT)
+        data, passed, _, _ = socket.recv_fds(self, _LONGEST, 1, socket.MSG_DONTWAIT)
         if not data:
             self.close()  # nobody pushes any more
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
@@ -43,8 +41,7 @@ class Taking(native.Socket):
             self.card.note_taken()
         if not passed:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))  # the system has closed it
-        (fd,) = struct.unpack("@i", passed[0][2][:4])
-        return fd, marshal.loads(data)
+        return passed[0], marshal.loads(data)
 
     def getsockname(self):
         return self._name
@@ -67,9 +64,8 @@ class Pushing:
 
     def push(self, fd, address):
         """Pass a connection on, a descriptor, which stays open here; False if there is no room."""
-        passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("@i", fd))]
         try:
-            self._sock.sendmsg([marshal.dumps(address)], passed)
+            socket.send_fds(self._sock, [marshal.dumps(address)], [fd])
         except OSError:
             return False
         return True

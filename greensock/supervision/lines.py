@@ -1,15 +1,11 @@
 """What a supervisor and its children say to each other: words, and descriptors with them."""
 
 import socket
-import struct
 from collections import deque
 
 from ..net import native
 
 LONGEST = 4096
-
-# Linux passes 253 at once, at most, and nobody here more than one.
-_ROOM_FOR_FDS = socket.CMSG_SPACE(4)
 
 
 class Line:
@@ -41,8 +37,7 @@ class Line:
         try:
             if fd is None:
                 return self._sock.send(data) == len(data)
-            passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("@i", fd))]
-            return self._sock.sendmsg([data], passed) == len(data)
+            return socket.send_fds(self._sock, [data], [fd]) == len(data)
         except OSError:
             return False
 
@@ -54,13 +49,12 @@ class Line:
         if not self.is_open:
             return []
         try:
-            data, passed, _, _ = self._sock.recvmsg(LONGEST, _ROOM_FOR_FDS)
+            data, passed, _, _ = socket.recv_fds(self._sock, LONGEST, 1)
         except BlockingIOError:
             return []
         except OSError:
             data, passed = b"", []
-        for _, _, descriptors in passed:
-            self.passed += struct.unpack(f"@{len(descriptors) // 4}i", descriptors)
+        self.passed += passed
         if not data:
             self.is_open = False
         *lines, self._rest = (self._rest + data).split(b"\n")

@@ -140,11 +140,11 @@ class Supervisor:
         elif self._ending == "stop":
             return
         due.append(self._server._gs_look_in(self))
-        timeout = min((seconds for seconds in due if seconds is not None), default=None)
         others = [self._orders]
         if self._successor is not None:
             others.append(self._successor)
-            timeout = self._look_at_successor(timeout)
+            due.append(self._look_at_successor())
+        timeout = min((seconds for seconds in due if seconds is not None), default=None)
         for word, *rest in self._team.wait(timeout, *others):
             if word in _WORDS:
                 _WORDS[word](self, *rest)
@@ -159,9 +159,8 @@ class Supervisor:
             self._turn(seconds)
         self._team.end()
 
-    def _look_at_successor(self, timeout):
-        """See how it is getting on; ``timeout``, or the time until its own is over if that is less.
-        """
+    def _look_at_successor(self):
+        """See how it is getting on; seconds until its time is over, None for no limit."""
         successor, limit = self._successor, self._server.upgrade_timeout
         is_ready = successor.is_ready()
         left = None if limit is None else max(0.0, successor.began_at + limit - monotonic())
@@ -179,7 +178,7 @@ class Supervisor:
             reason = how if is_ready is not None else f"it was not ready within {limit} s"
             events.emit(events.UpgradeFailed, self._server, successor.pid, reason)
         else:
-            return left if timeout is None else timeout if left is None else min(timeout, left)
+            return left
         return 0.0
 
     def _replace_next(self):

@@ -3,6 +3,7 @@
 import os
 import select
 from itertools import count
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -167,10 +168,10 @@ class Team:
                 poll.register(worker.line, select.POLLIN)
         if in_main_thread():  # a signal may come just as it goes to wait
             timeout = LOOK_FOR_SIGNALS if timeout is None else min(timeout, LOOK_FOR_SIGNALS)
-        poll.poll(None if timeout is None else timeout * 1000)
+        ready = dict(poll.poll(None if timeout is None else timeout * 1000))
         said = []
         for slot, worker in workers:
-            has_ended = worker.child.wait(0)
+            has_ended = worker.child.sentinel in ready
             for word, *rest in worker.line.hear():
                 said += self._heard(slot, worker, word, *rest)
             if has_ended:
@@ -228,19 +229,20 @@ class Team:
 
     def wait_for_all(self, timeout):
         """Wait until all workers have ended, at most ``timeout`` seconds; whether they have."""
-        ends = None if timeout is None else monotonic() + timeout
-        while self.workers:
-            left = None if ends is None else ends - monotonic()
-            if left is not None and left <= 0:
-                return False
-            self.wait(left)
-        return True
+        return self._wait_until(lambda: not self.workers, timeout)
 
     def wait_for_rest(self):
         """Wait until nobody takes any more, at most GRACE seconds."""
-        ends = monotonic() + GRACE
-        while any(worker.is_taking for _, worker in self.workers) and monotonic() < ends:
-            self.wait(max(0.0, ends - monotonic()))
+        self._wait_until(lambda: not any(each.is_taking for _, each in self.workers), GRACE)
+
+    def _wait_until(self, fits, timeout):
+        ends = inf if timeout is None else monotonic() + timeout
+        while not fits():
+            left = ends - monotonic()
+            if left <= 0:
+                return False
+            self.wait(None if left == inf else left)
+        return True
 
     def note_reason(self, reason):
         """Why those end who were not asked to before."""
@@ -324,11 +326,10 @@ class Team:
 
     def _dismiss_desk(self):
         self.desk.give_up()
-        ends = monotonic() + GRACE
-        while self.desk.workers:
-            if monotonic() > ends:
-                self.desk.workers[0].kill("hung")
-            self.wait(max(0.0, ends - monotonic()) or None)
+        if not self._wait_until(lambda: not self.desk.workers, GRACE):
+            for clerk in self.desk.workers:
+                clerk.kill("hung")
+            self._wait_until(lambda: not self.desk.workers, None)
 
     def close_in_child(self, slot):
         """In a worker of ``slot``: close what is the supervisor's, or another slot's."""
