@@ -12,7 +12,7 @@ import pytest
 import greensock
 from greensock import PreforkMixIn
 from greensock.interfaces import IWorkerEnded, IWorkerFailed, IWorkerStarted
-from greensock.supervision.supervisor import SIGNALS
+from greensock.supervision.orders import SIGNALS
 from tests.helpers import (
     LOCAL,
     Call,

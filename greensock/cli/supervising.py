@@ -24,7 +24,7 @@ from .opening import check_kind, open_server, place_of
 from .output import flush, say
 from .preforking import check_workers_can
 from .suiting import check_settings_suit
-from .telemetry import begin_access_log, begin_log
+from .telemetry import begin_access_log, begin_log, told_of_status
 from .trying import try_out
 
 
@@ -175,15 +175,7 @@ def _open_control(server: Any) -> None:
 def _open_status(server: Any, text: str | None) -> None:
     if text is None:
         return
-    try:
+    with told_of_status(text):
         parse_address(text)
-    except ValueError as error:
-        raise CommandError(f"--status: {error}") from None
-    server.status_address = text
-    try:
+        server.status_address = text
         server._gs_open_site()
-    except OSError as error:
-        raise CommandError(
-            f"cannot serve the status at {text}: {os.strerror(error.errno or 0)}; "
-            "choose another --status"
-        ) from None

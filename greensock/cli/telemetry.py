@@ -4,7 +4,8 @@ import logging
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from logging.handlers import WatchedFileHandler
 from typing import TYPE_CHECKING
 
@@ -85,8 +86,15 @@ def _open_status(text: str, servers: Sequence[TCPServer]) -> "Status":
     # Not before: it imports http.server, and a program that is run shall get one of its own.
     from ..status import Status, parse_address
 
-    try:
+    with told_of_status(text):
         return Status(parse_address(text), servers)
+
+
+@contextmanager
+def told_of_status(text: str) -> Iterator[None]:
+    """Meanwhile errors are of the status server that --status wants at ``text``: CommandError."""
+    try:
+        yield
     except ValueError as error:
         raise CommandError(f"--status: {error}") from None
     except OSError as error:

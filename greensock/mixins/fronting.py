@@ -29,7 +29,11 @@ class Fronting(Sharing):
 
     def _gs_open_front(self):
         self._gs_open_control()
-        self._gs_open_site()
+        try:
+            self._gs_open_site()
+        except OSError as error:
+            why = f"cannot serve the status at {self.status_address}: {error.strerror}"
+            raise OSError(error.errno, f"{why}; choose another status_address") from None
 
     def _gs_open_control(self):
         if self.control_path is not None and self._gs_control is None:

@@ -110,8 +110,7 @@ class TeamStatus(StatusServer):
     def _noted(self, places: list[Place]) -> list[tuple[Known, dict[str, Any] | None]]:
         """The workers that are there, in order, with what they have noted, if they have."""
         by_pid = {notes["pid"]: notes for place in places for notes in place.notes}
-        workers = sorted(self._desk.workers.values(), key=lambda each: (each.index, each.pid))
-        return [(worker, by_pid.get(worker.pid)) for worker in workers]
+        return [(worker, by_pid.get(worker.pid)) for worker in self._desk.in_order]
 
     def _ready(self, places: list[Place]) -> int:
         """How many workers take connections."""

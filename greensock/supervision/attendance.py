@@ -6,7 +6,6 @@ Everything happens on the hub of the process's one thread, beside the server it 
 import json
 import random
 import resource
-import signal
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
@@ -17,11 +16,9 @@ from gevent.socket import socket as Socket
 
 from .. import events, view
 from ..peers import address_text
+from . import presence
 from .commands import is_meant
 from .counting import Counting
-
-BEATS = 4  # in a worker_timeout
-LEISURELY = 1.0  # seconds between beats, at most
 
 
 class Attendance:
@@ -43,25 +40,9 @@ class Attendance:
 
     def live(self):
         """Serve until told to leave; the exit status of the process."""
-        hub = gevent.get_hub()
-        limit = self._server.worker_timeout
-        pause = LEISURELY if limit is None else min(LEISURELY, limit / BEATS)
-        beats = hub.loop.timer(pause, pause)
-        beats.start(self._beat)
-        self._words = hub.loop.io(self._line.fileno(), 1)
-        self._words.start(self._hear)
-        for number, act in (
-            (signal.SIGTERM, self._leave),
-            (signal.SIGQUIT, self._cut),
-            # A terminal sends them to everybody; the supervisor says what they mean.
-            (signal.SIGINT, _nothing),
-            (signal.SIGHUP, _nothing),
-            (signal.SIGUSR1, _nothing),
-            (signal.SIGUSR2, _nothing),
-            (signal.SIGTTIN, _nothing),
-            (signal.SIGTTOU, _nothing),
-        ):
-            signal.signal(number, lambda *_, act=act: act())
+        limit, line = self._server.worker_timeout, self._line
+        acts = {"SIGTERM": self._leave, "SIGQUIT": self._cut}
+        self._words = presence.begin(limit, self._beat, line, self._hear, **acts)
         gevent.spawn(self._answer_questions)
         try:
             self._server.worker_started(self._server.worker_index)
@@ -77,15 +58,13 @@ class Attendance:
     def publish(self):
         """Note its numbers where others can read them, if anybody wants to."""
         if self._counting is not None:
-            self._counting.note(self._taken, self._is_leaving)
+            self._counting.note(self._taken, self._ready_at, self._is_leaving)
 
     def note_ready(self):
         """It takes requests."""
         self._card.beat()
         self._ready_at = monotonic()
-        if self._counting is not None:
-            self._counting.note_ready()
-            self.publish()
+        self.publish()
         self._line.say("ready")
 
     def note_left(self, live):
@@ -223,10 +202,6 @@ _WORDS = {
 def _do(steps):
     for step in steps:
         step()
-
-
-def _nothing():
-    pass
 
 
 def _resident():

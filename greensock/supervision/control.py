@@ -114,12 +114,11 @@ class Control:
 
     def _status(self):
         answers = dict(self._desk.ask_all("status")[0])
-        workers = sorted(self._desk.workers.values(), key=lambda worker: (worker.index, worker.pid))
         return {
             "workers": [
                 {"index": worker.index, "pid": worker.pid}
                 | (answers.get(worker) or _unanswered(worker))
-                for worker in workers
+                for worker in self._desk.in_order
             ],
             "wanted": self._desk.wanted,
             "draining": self._desk.is_draining,

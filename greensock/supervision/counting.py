@@ -25,7 +25,6 @@ class Counting:
         self._card = worker.card
         self._serial = worker.serial
         self._tally = Tally()
-        self._ready_at = None
         self._noted_at = 0.0
 
     @property
@@ -33,14 +32,11 @@ class Counting:
         """Whether it has noted nothing for a while."""
         return monotonic() - self._noted_at >= PAUSE
 
-    def note_ready(self):
-        """It takes requests from now on."""
-        self._ready_at = monotonic()
-
-    def note(self, taken, is_leaving):
+    def note(self, taken, ready_at, is_leaving):
         """Note what there is by now.
 
-        ``taken``: how many requests it has taken. ``is_leaving``: whether it will take no more.
+        ``taken``: how many requests it has taken. ``ready_at``: since when it does, in monotonic
+        seconds, None before. ``is_leaving``: whether it will take no more.
         """
         server = self._server
         counts = self._tally.counts()
@@ -50,7 +46,7 @@ class Counting:
             "index": server.worker_index,
             "pid": os.getpid(),
             "state": "draining" if is_leaving else view.state_of(server, self._tally),
-            "ready_at": self._ready_at,
+            "ready_at": ready_at,
             "max_connections": server.max_connections,
             "paused": self._tally.paused(),
         }

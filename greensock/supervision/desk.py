@@ -6,7 +6,6 @@ missed: if it dies the next one begins with what the supervisor and the board kn
 
 import json
 import os
-import signal
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from itertools import count
@@ -16,9 +15,8 @@ import gevent
 from gevent.lock import RLock
 from gevent.socket import socket as Socket
 
-from .attendance import BEATS, LEISURELY
+from . import presence
 from .balancing import Balancing
-from .supervisor import SIGNALS
 
 # Seconds for a worker to answer. It is asked on its hub, which may be busy.
 PATIENCE = 2.0
@@ -104,19 +102,7 @@ class Desk:
 
     def live(self):
         """Be there until told to leave; the exit status of the process."""
-        for number in SIGNALS:
-            # A terminal, or systemd, sends them to everybody; the supervisor says what they mean.
-            signal.signal(number, signal.SIG_IGN)
-        hub = gevent.get_hub()
-        limit = self.server.worker_timeout
-        pause = LEISURELY if limit is None else min(LEISURELY, limit / BEATS)
-        beats = hub.loop.timer(pause, pause)
-        beats.start(self._card.beat)
-        words = hub.loop.io(self._line.fileno(), 1)
-        words.start(self._hear)
-        # A terminal, or systemd, sends them to everybody; the supervisor says what they mean.
-        for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
-            signal.signal(number, lambda *_: None)
+        presence.begin(self.server.worker_timeout, self._card.beat, self._line, self._hear)
         with ExitStack() as at_the_end:
             if self._balancing is not None:
                 at_the_end.enter_context(self._balancing)
@@ -126,6 +112,11 @@ class Desk:
             self._line.say("ready")
             self._ended.wait()
         return 0
+
+    @property
+    def in_order(self):
+        """The workers, by place and process."""
+        return sorted(self.workers.values(), key=lambda worker: (worker.index, worker.pid))
 
     def tell(self, *words):
         """Ask the supervisor for something, an order that it knows; whether it can hear it."""

@@ -7,6 +7,17 @@ from contextlib import contextmanager, suppress
 
 from ..net import native
 
+SIGNALS = {
+    signal.SIGTERM: "end",
+    signal.SIGINT: "end",
+    signal.SIGQUIT: "cut",
+    signal.SIGHUP: "reload",
+    signal.SIGTTIN: "add",
+    signal.SIGTTOU: "remove",
+    signal.SIGUSR1: "reopen",
+    signal.SIGUSR2: "upgrade",
+}
+
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 
 

@@ -18,10 +18,6 @@ def open_site(text):
         let_rebind(site)
         site.bind(place)
         site.listen(BACKLOG)
-    except OSError as error:
-        site.close()
-        why = f"cannot serve the status at {text}: {error.strerror}; choose another status_address"
-        raise OSError(error.errno, why) from None
     except BaseException:
         site.close()
         raise

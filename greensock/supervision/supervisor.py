@@ -5,7 +5,6 @@ Rule: it runs no hub and no thread, and nothing a worker does ends it.
 It takes the place of the accept loop of other servers, and is asked for the same things.
 """
 
-import signal
 from time import monotonic
 from typing import Any
 
@@ -16,20 +15,9 @@ from ..net import native
 from ..net.crossing import Event
 from ..net.hubs import in_main_thread
 from ..net.systemd import notify
-from .orders import Orders, heard
+from .orders import SIGNALS, Orders, heard
 from .team import GRACE
 from .upgrade import Successor
-
-SIGNALS = {
-    signal.SIGTERM: "end",
-    signal.SIGINT: "end",
-    signal.SIGQUIT: "cut",
-    signal.SIGHUP: "reload",
-    signal.SIGTTIN: "add",
-    signal.SIGTTOU: "remove",
-    signal.SIGUSR1: "reopen",
-    signal.SIGUSR2: "upgrade",
-}
 
 
 class Supervisor:

@@ -13,9 +13,9 @@ class Worker:
 
     ``serial``: no other worker of its team has it, and none that began before has a higher one.
     ``ready_at``: monotonic seconds, None before. ``is_taking``: whether it may take more requests.
-    ``reason``: why it ends, None as long as nothing
-    is known of that. ``is_done``: whether it has said that it has served all there was, which its
-    exit status would tell as well, if nobody else had waited for it.
+    ``reason``: why it ends, None as long as nothing is known of that. ``is_done``: whether it has
+    said that it has served all there was, which its exit status would tell as well, if nobody else
+    had waited for it.
     """
 
     def __init__(self, card, serial=0):
