@@ -136,6 +136,7 @@ class Share(NamedTuple):
     counts: Counts
     paused: int
     restarts: Mapping[str, int] = {}
+    resident: int = 0
 
 
 class _Team(Collector):
@@ -158,6 +159,14 @@ class _Team(Collector):
             for reason, number in sorted(share.restarts.items()):
                 restarts.add_metric([*share.worker, reason], number)
         yield restarts
+        resident = GaugeMetricFamily(
+            "greensock_worker_resident_memory_bytes",
+            "Memory that workers have in use.",
+            labels=["worker"],
+        )
+        for share in self._shares:
+            resident.add_metric(share.worker, share.resident)
+        yield resident
 
 
 def _families(shares: list[Share], *label: str) -> Iterator[Metric]:

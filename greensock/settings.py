@@ -98,6 +98,7 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "share": (SHARE.__contains__, _one_of(SHARE)),
     "worker_timeout": _SECONDS,
     "upgrade_timeout": _SECONDS,
+    "ready_lag": (lambda value: _is_number(value) and value >= 0, "a number of seconds, 0 or more"),
     "max_requests": _WHOLE_OR_NONE,
     "max_requests_jitter": (lambda value: _is_whole(value, least=0), "a whole number, 0 or more"),
     "max_rss": (

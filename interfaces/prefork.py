@@ -78,6 +78,11 @@ class IPreforkServer(IConcurrencyModel):
         "Seconds a new version of the program may take to be ready, before it is killed and this "
         "one goes on (a number above 0); None for no limit."
     )
+    ready_lag = Attribute(
+        "Seconds (a number, 0 or more) for which it goes on taking requests after SIGTERM or "
+        "SIGINT, before it drains, with ``/readyz`` telling that it is not ready: for a balancer "
+        "that needs time to notice. A second signal cuts."
+    )
     control_path = Attribute(
         "Where a Unix socket is opened, for its owner alone, over which 'greensock ctl' asks how "
         "the workers are and gives orders: a path (str), None for none. It is removed in the end."

@@ -212,7 +212,7 @@ def test_ipv6_and_ipv4_share_a_port():
 def test_every_setting_of_a_server_has_its_option():
     """But for those that a program sets, and those that are options by another name."""
     others = {"ssl_context", "max_workers", "reuse_greenlets"}
-    others |= {"worker_model", "control_path", "status_address"}
+    others |= {"worker_model", "control_path", "status_address", "ready_lag"}
     parser = argparse.ArgumentParser()
     add_settings(parser)
     text = parser.format_help()

@@ -14,7 +14,8 @@ from greensock.cli.trying import try_out
 from greensock.errors import CommandError
 from tests.commands import command as run_command
 from tests.commands import complaint_of, running
-from tests.helpers import PATIENCE, forks_beside_threads
+from tests.helpers import PATIENCE, forks_beside_threads, wait_until
+from tests.web import request
 
 worldless = pytest.mark.worldless
 
@@ -115,6 +116,31 @@ def service(here):
 def test_workers_answer(service):
     assert ("2 workers", "greenlet") == (service.workers, service.model)
     assert service.command.pid not in service.pids(2)
+
+
+@worldless
+def test_it_is_not_ready_for_some_time_before_the_end(here):
+    """Who comes meanwhile is served, by new workers as well, until a second signal comes."""
+    with serve(here, "--workers", "1", "--ready-lag", "60", "--status", "0") as command:
+        service = Service(command)
+        status = "127.0.0.1", int(re.search(r":(\d+)/", command.line())[1])
+        wait_until(lambda: (200, b"ready\n") == answer(status, "/readyz"))
+        command.signal(signal.SIGTERM)
+        expected = b"127.0.0.1:%d is about to end\n" % service.place[1]
+        wait_until(lambda: (503, expected) == answer(status, "/readyz"))
+        client, _, pid = service.connect()
+        os.kill(int(pid), signal.SIGTERM)
+        wait_until(lambda: {int(pid)} != service.pids(1))
+        assert b"done" == finish(client)
+        command.signal(signal.SIGTERM)
+        code, out, errors = command.end()
+    assert (0, "") == (code, out), errors
+    assert ": cut, " in errors
+
+
+def answer(address, path):
+    response, body = request(address, path)
+    return response.status, body
 
 
 @worldless
@@ -257,7 +283,6 @@ COMMAND_LINES = {
     f"{BIND} --workers 2 --model inline": "--model is inline: choose",
     f"{BIND} --model prefork": "argument --model: invalid choice: 'prefork'",
     f"{BIND} --workers 2 --bind unix:x": "workers share one --bind, and there are 2: start a",
-    f"{BIND} --workers 2 --ready-lag 1": "--ready-lag is not to be had with --workers",
     f"{BIND} --control x": "--control is of no use without --workers",
     f"{BIND} --preload": "--preload is of no use without --workers",
     f"{BIND} --workers 2 --max-requests-jitter 1": "is of no use without --max-requests",

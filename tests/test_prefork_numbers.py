@@ -129,7 +129,7 @@ def test_sums_are_of_all_workers(base, worker_model):
         assert found["opened"] == sum(one["opened"] for one in workers)
         assert found["requests"] == sum(one["requests"] for one in workers)
         assert found["active"] == sum(one["connections"] for one in workers)
-        assert all(0 <= one["seconds"] < 60 for one in workers)
+        assert all(0 <= one["seconds"] < 60 and one["rss"] > 1 << 20 for one in workers)
 
 
 def test_failures_are_counted():
@@ -158,6 +158,8 @@ def test_metrics_have_a_label_for_the_worker():
         assert found["connections_total"] == found["connections_active"] == found["requests_total"]
         assert {("0",): 0, ("1",): 0} == found["accept_paused"]
         assert {(): 2} == found["workers"]
+        memory = found["worker_resident_memory_bytes"]
+        assert [("0",), ("1",)] == list(memory) and min(memory.values()) > 1 << 20
         for client in clients.values():
             client.shutdown(socket.SHUT_WR)
             rest(client)

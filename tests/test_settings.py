@@ -75,6 +75,7 @@ PREFORK = {
     "max_requests_jitter": ((0, 7), (None, -1, 1.5, True, "1"), "a whole number, 0 or more"),
     "max_rss": (COUNTS, NO_COUNT, "a whole number of bytes, 1 or more, or None for no limit"),
     "upgrade_timeout": (LIMITS, NO_LIMIT, "a number of seconds above 0, or None for no limit"),
+    "ready_lag": ((0, 0.5, 60), (None, -1, True, "1", float("inf")), "a number of seconds, 0 or"),
     "status_address": (
         (None, "0", "9100", "127.0.0.1:9100", "[::1]:0"),
         ("", "x", "65536", "::1:9", 9100, True, b"0", [], {}),

@@ -93,7 +93,3 @@ def check_workers_can(options: Namespace, endpoints: Sequence[Endpoint]) -> None
             f"workers share one --bind, and there are {len(endpoints)}: start a command for each, "
             "or leave out --workers"
         )
-    if options.ready_lag:
-        raise CommandError(
-            "--ready-lag is not to be had with --workers, who are told to drain at once"
-        )

@@ -59,9 +59,8 @@ def prepare(
         handler = load()
     else:
         try_out(load, f"importing {options.handler!r}")
-    server: Any = open_server(
-        location, handler, "prefork", {**settings, "worker_model": options.model}, (Supervised,)
-    )
+    settings = {**settings, "worker_model": options.model, "ready_lag": options.ready_lag}
+    server: Any = open_server(location, handler, "prefork", settings, (Supervised,))
     try:
         if not options.preload:
             server._gs_load = load

@@ -28,6 +28,7 @@ class PreforkMixIn(Working):
     max_requests_jitter = 0
     max_rss: int | None = None
     upgrade_timeout: float | None = 60.0
+    ready_lag = 0.0
 
     _gs_poll_interval = 0.5
 

@@ -14,6 +14,7 @@ from .. import view
 from ..counts import Counts
 from ..supervision.desk import PATIENCE, Desk, Known
 from ..supervision.ledger import Ledger, Place
+from ..supervision.memory import resident
 from .handler import StatusHandler
 from .server import StatusServer
 
@@ -90,7 +91,9 @@ class TeamStatus(StatusServer):
 
         places = self._places(fresh=True)
         shares = [
-            metrics.Share((str(place.index),), place.counts, place.paused, place.restarts)
+            metrics.Share(
+                (str(place.index),), place.counts, place.paused, place.restarts, _resident(place)
+            )
             for place in places
         ]
         return metrics.render_team(shares, self._ready(places))
@@ -125,6 +128,7 @@ def _about(worker: Known, notes: dict[str, Any] | None) -> dict[str, Any]:
         "pid": worker.pid,
         "state": _state(worker, notes),
         "seconds": None if ready_at is None else monotonic() - ready_at,
+        "rss": resident(worker.pid),
         "connections": sum(counts.active.values()),
         "requests": counts.total("requests"),
         **{name: counts.total(name) for name in ("opened", "failed", "received", "sent")},
@@ -136,6 +140,10 @@ def _state(worker: Known, notes: dict[str, Any] | None) -> str:
     if notes is None or notes["ready_at"] is None:
         return "starting"
     return "stuck" if monotonic() - worker.card.beaten_at > STUCK else str(notes["state"])
+
+
+def _resident(place: Place) -> int:
+    return sum(resident(notes["pid"]) or 0 for notes in place.notes)
 
 
 def _limit(places: list[Place]) -> int | None:

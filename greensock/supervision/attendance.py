@@ -5,7 +5,6 @@ Everything happens on the hub of the process's one thread, beside the server it 
 
 import json
 import random
-import resource
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
@@ -19,6 +18,7 @@ from ..peers import address_text
 from . import presence
 from .commands import is_meant
 from .counting import Counting
+from .memory import resident
 
 
 class Attendance:
@@ -93,7 +93,7 @@ class Attendance:
             "state": "leaving" if self._is_leaving else "starting" if since is None else "ready",
             "seconds": None if since is None else monotonic() - since,
             "connections": len(self._server.connections),
-            "rss": _resident(),
+            "rss": resident(),
         }
 
     def _beat(self):
@@ -101,7 +101,7 @@ class Attendance:
         if self._counting is not None and self._counting.is_due:
             self.publish()
         most = self._server.max_rss
-        if most is not None and not self._is_leaving and _resident() > most:
+        if most is not None and not self._is_leaving and resident() > most:
             self._line.say("enough", "max_rss")
 
     def _hear(self):
@@ -202,12 +202,3 @@ _WORDS = {
 def _do(steps):
     for step in steps:
         step()
-
-
-def _resident():
-    """Bytes of memory this process has in use."""
-    try:
-        with open("/proc/self/statm") as statm:
-            return int(statm.read().split()[1]) * resource.getpagesize()
-    except OSError:  # elsewhere, only the most it ever had is known
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -20,7 +20,7 @@ _HALF = (_SIZE - _NOTES) // 2
 _LENGTH = struct.Struct("=I")
 
 
-STATES = ("stopped", "serving", "suspended", "draining")
+STATES = ("stopped", "serving", "suspended", "about to end", "draining")
 
 
 class Page:

@@ -36,6 +36,7 @@ class Supervisor:
         self._thread = native.get_ident()
         self._ended = Event()
         self._ending = None
+        self._ends_at = None  # monotonic, once a signal has come
         self._to_replace = []
         self._in_turn = None  # who is being replaced: the slot and the worker
         self._are_out = False
@@ -125,6 +126,7 @@ class Supervisor:
         if self._ending is None:
             self._replace_next()
             due += [self._team.fill(), self._team.kill_hung(self._server.worker_timeout)]
+            due.append(self._end_if_due())
         elif self._ending == "stop":
             return
         due.append(self._server._gs_look_in(self))
@@ -192,10 +194,22 @@ class Supervisor:
         self._team.retire_all("stopped")
 
     def _end(self):
-        if self._ending is None:
-            self._server.drain()
-        else:
+        if self._ending is not None or self._ends_at is not None:
             self._cut()  # somebody is impatient
+            return
+        self._ends_at = monotonic() + self._server.ready_lag
+        self._team.board.state = "about to end"
+
+    def _end_if_due(self):
+        """Drain if it is time; seconds until it is, None if nobody has asked for it."""
+        if self._ends_at is None:
+            return None
+        left = self._ends_at - monotonic()
+        if left > 0:
+            return left
+        self._ends_at = None
+        self._server.drain()
+        return 0.0
 
     def _drain_within(self, seconds=None):
         if self._ending is None:
@@ -248,7 +262,7 @@ class Supervisor:
         self._team.say("reopen")
 
     def _upgrade(self):
-        if self._successor is not None or self._ending is not None:
+        if self._successor is not None or self._ending is not None or self._ends_at is not None:
             return
         try:
             self._successor = Successor(self._server._gs_bequest())
@@ -259,7 +273,7 @@ class Supervisor:
         how = self._server._gs_suspended
         if how is None:
             return
-        self._team.board.state = "suspended"
+        self._note_state("suspended")
         self._team.tell_desk("suspend")
         self._is_released = how == "release"
         if self._is_released:
@@ -271,13 +285,17 @@ class Supervisor:
     def _resume(self):
         if self._server._gs_suspended is not None:
             return
-        self._team.board.state = "serving"
+        self._note_state("serving")
         if self._is_released:
             self._is_released = False
             self._team.reopen()
         else:
             self._team.tell_desk("resume")
             self._team.say("resume")
+
+    def _note_state(self, state):
+        if self._ends_at is None:
+            self._team.board.state = state
 
 
 _ORDERS = {

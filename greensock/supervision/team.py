@@ -267,7 +267,7 @@ class Team:
     def _settle(self, slot, worker):
         """Keep the numbers of a worker that has ended."""
         others = [other.serial for other in slot.workers if other is not worker]
-        is_replaced = slot.is_wanted and self.board.state in ("serving", "suspended")
+        is_replaced = slot.is_wanted and self.board.state not in ("stopped", "draining")
         reason = (worker.reason or "died") if is_replaced else None
         self.ledger.settle(slot.index, worker.serial, worker.card.read(), others, reason)
 
