@@ -199,6 +199,7 @@ class Supervisor:
             return
         self._ends_at = monotonic() + self._server.ready_lag
         self._team.board.state = "about to end"
+        self._end_if_due()
 
     def _end_if_due(self):
         """Drain if it is time; seconds until it is, None if nobody has asked for it."""
