@@ -4,26 +4,9 @@
     curl http://localhost:9001/
 """
 
-import socket
 import sys
-from contextlib import suppress
 
-from greensock import BaseRequestHandler
-
-
-def carry(source, sink):
-    """Copy until ``source`` says that no more will come, and say so to ``sink``.
-
-    If either fails, shut both, so that the opposite direction ends as well.
-    """
-    try:
-        while data := source.recv(65536):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
-    except OSError:
-        for end in (source, sink):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+from greensock import BaseRequestHandler, relay
 
 
 class Proxy(BaseRequestHandler):
@@ -39,9 +22,7 @@ class Proxy(BaseRequestHandler):
             print(f"{self.target} cannot be reached: {error}", file=sys.stderr)
             return
         with onward:
-            back = self.toolbox.spawn(carry, onward, self.request)
-            carry(self.request, onward)
-            back.join()
+            relay(self.request, onward)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from .mixins.forks import ForkingMixIn
 from .mixins.greenlets import GreenletMixIn
 from .mixins.prefork import PreforkMixIn
 from .mixins.threads import ThreadingMixIn
+from .net.relay import Relayed, relay
 from .servers import BaseServer, TCPServer, UDPServer, UnixDatagramServer, UnixStreamServer
 
 __version__ = "0.1.0"
@@ -61,6 +62,7 @@ __all__ = [
     "PreforkUDPServer",
     "PreforkUnixDatagramServer",
     "PreforkUnixStreamServer",
+    "Relayed",
     "StreamRequestHandler",
     "TCPServer",
     "ThreadingMixIn",
@@ -71,5 +73,6 @@ __all__ = [
     "UDPServer",
     "UnixDatagramServer",
     "UnixStreamServer",
+    "relay",
     "server_class",
 ]

@@ -45,6 +45,7 @@ from .handlers import (
 from .models import IConcurrencyModel, IGreenletModel
 from .operations import IAdmission, IConnection, IDeadlines, IDraining, IInspection, ITLS
 from .prefork import IPreforkServer
+from .relay import IRelay, IRelayed
 from .servers import (
     IBinding,
     IDatagramServer,
@@ -83,6 +84,8 @@ __all__ = [
     "IInspection",
     "ILock",
     "IPreforkServer",
+    "IRelay",
+    "IRelayed",
     "IQueue",
     "IRequestFailed",
     "IRequestHandler",

@@ -263,6 +263,21 @@ class Channel:
             self._waiting = None
             waiting.switch(self)
 
+    def lend(self):
+        """See ``CooperativeSocket.lend``."""
+        if self._waiting is not None:
+            raise ConcurrentObjectUseError(
+                f"This socket is already used by another greenlet: {self._waiting!r}"
+            )
+        self._waiting = getcurrent()
+        self._watching = False
+        self.watcher.stop()
+        return self.watcher, self.writer, self._take_back
+
+    def _take_back(self):
+        self._waiting = None
+        self._drained = False
+
     def throw(self, error):
         """Raise ``error`` where the greenlet waits; gevent calls this to cancel a wait."""
         waiting, self._waiting = self._waiting, None

@@ -58,6 +58,13 @@ class CooperativeSocket(socket):
         """Let nobody wait: see ``Channel.rest``."""
         self._channel.rest(who)
 
+    def lend(self):
+        """Its watchers, to read and to write by, and a function that gives them back.
+
+        Nobody can read it meanwhile.
+        """
+        return self._channel.lend()
+
     def gettimeout(self):
         """The limit for each operation in seconds, None for none, 0.0 to never wait."""
         return self._channel.timeout
