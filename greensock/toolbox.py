@@ -6,14 +6,13 @@ import threading
 import gevent
 import gevent.event
 import gevent.queue
-import gevent.socket
 import gevent.thread
 from gevent._hub_local import get_hub_if_exists
 from zope.interface import classImplements, implementer
 
 from .interfaces import IEvent, ILock, IQueue, ITask, IToolbox
 from .net import crossing, deadlines, native
-from .net.dialing import dial
+from .net.dialing import dial, dial_natively
 from .net.hubs import in_main_thread
 from .net.threads import start_thread
 from .net.waking import sleep_natively
@@ -124,7 +123,7 @@ class GreenToolbox:
 
     def connect(self, address, timeout=None):
         with self.deadline(timeout):
-            return gevent.socket.create_connection(address, timeout=None)
+            return dial(address)
 
     def __repr__(self):
         return f"<toolbox {self.name}>"
@@ -169,7 +168,7 @@ class ThreadToolbox(GreenThreadsToolbox):
 
     def connect(self, address, timeout=None):
         with self.deadline(timeout):
-            return dial(*address)
+            return dial_natively(address)
 
 
 GREEN = GreenToolbox()

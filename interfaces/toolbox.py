@@ -67,6 +67,10 @@ class IToolbox(Interface):
         the toolbox does and keeps deadlines. It has no timeout of its own and is the caller's
         to close.
 
+        If the host has several addresses they are tried as RFC 8305 says: families in turn, the
+        next one when the last has failed or has not answered for a quarter of a second, and the
+        first that answers is taken. If none does, the first one's error is raised.
+
         ``timeout``: seconds that all of it may take, every address of the host included; None
         for no limit. TimeoutError if they pass, another OSError if nobody answers.
         """

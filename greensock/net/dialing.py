@@ -1,33 +1,120 @@
-"""Connecting to somebody else from an OS thread, within its deadline."""
+"""Connecting to somebody else: to whichever of a host's addresses answers first.
 
+Theory of operation. RFC 8305: the addresses are tried in the system's order, but families take
+turns, and the next one is tried when the last has failed or has been silent for a quarter of a
+second. So a host whose IPv6 leads nowhere costs that quarter, and not a minute. The first that
+answers is taken, and the others are given up.
+"""
+
+import errno
+import os
+import select
 import socket
+from collections import defaultdict
+from itertools import zip_longest
+from math import ceil, inf
+from time import monotonic
+from typing import Any
 
-from . import deadlines
-from .bounded import BoundedSocket
+import gevent.select
+import gevent.socket
+from gevent.monkey import get_original
+
+from . import deadlines, handover, native
+
+# Seconds until the next address is tried: the Connection Attempt Delay, which RFC 8305 recommends.
+DELAY = 0.25
+
+_getaddrinfo = get_original("socket", "getaddrinfo")
 
 
-def dial(host, port):
-    """A blocking connection to the first of the host's addresses that answers; OSError if none."""
-    failure = OSError(f"host {host!r} has no address")
-    for family, kind, proto, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        sock = BoundedSocket(family, kind, proto)
+def dial(address):
+    """A cooperative connection to ``address``, ``(host, port)``; OSError if nobody answers."""
+    return handover.cooperative(_dial(address, gevent.socket.getaddrinfo, gevent.select.poll))
+
+
+def dial_natively(address):
+    """The same as a blocking connection, made within the thread's deadline."""
+    return handover.blocking(_dial(address, _getaddrinfo, native.poll))
+
+
+def _dial(address, resolve, make_poll):
+    attempts = _Attempts(make_poll())
+    try:
+        for place in _places(address, resolve):
+            attempts.begin(*place)
+            if (winner := attempts.wait(monotonic() + DELAY)) is not None:
+                return winner
+        if (winner := attempts.wait(inf)) is not None:
+            return winner
+        raise attempts.failure
+    finally:
+        attempts.close()
+
+
+def _places(address, resolve):
+    """Family, protocol and address of each place to try, in order."""
+    host, port = address
+    by_family = defaultdict(list)
+    for family, _, proto, _, place in resolve(host, port, 0, socket.SOCK_STREAM):
+        by_family[family].append((family, proto, place))
+    in_turn = zip_longest(*by_family.values())
+    return [place for places in in_turn for place in places if place is not None]
+
+
+class _Attempts:
+    """Connections that are being made. ``failure``: of the first that could not be, or None."""
+
+    def __init__(self, poll):
+        self.failure: Any = None
+        self._poll = poll
+        self._pending = {}
+        self._made = None
+
+    def begin(self, family, proto, place):
+        """Try one more place."""
         try:
-            _connect(sock, address)
-        except OSError as error:
-            sock.close()
-            failure = error
-        except BaseException:
-            sock.close()
-            raise
+            sock = native.Socket(family, socket.SOCK_STREAM, proto)
+        except OSError as error:  # such as a family that this system has not
+            self.failure = self.failure or error
+            return
+        sock.setblocking(False)
+        code = sock.connect_ex(place)
+        if code == errno.EINPROGRESS:
+            self._pending[sock.fileno()] = sock
+            self._poll.register(sock.fileno(), select.POLLOUT)
         else:
-            return sock
-    raise failure
+            self._note(sock, code)
 
+    def wait(self, until):
+        """The first that was made; None if there is none until then, or one has failed."""
+        while self._made is None and self._pending:
+            left = until - monotonic()
+            limit = deadlines.nearest(None if left == inf else max(0.0, left))
+            ready = self._poll.poll(None if limit is None else ceil(limit * 1000))
+            deadlines.check()
+            for fd, _ in ready:
+                self._poll.unregister(fd)
+                sock = self._pending.pop(fd)
+                self._note(sock, sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            if until != inf and (ready or monotonic() >= until):
+                break
+        made, self._made = self._made, None
+        if made is not None:
+            made.settimeout(None)
+        return made
 
-def _connect(sock, address):
-    left = deadlines.remaining()
-    if left == 0:
-        raise deadlines.passed()
-    sock.settimeout(left)
-    sock.connect(address)
-    sock.settimeout(None)
+    def _note(self, sock, code):
+        if not code and self._made is None:
+            self._made = sock
+            return
+        sock.close()
+        if code and self.failure is None:
+            self.failure = OSError(code, os.strerror(code))
+
+    def close(self):
+        """Give up those that nobody wants any more."""
+        for sock in self._pending.values():
+            sock.close()
+        if self._made is not None:
+            self._made.close()
