@@ -22,16 +22,19 @@ def as_factory(handler):
     are; a function of ``(socket, address)`` comes back wrapped. None and callables without
     parameters come back too: they are common placeholders for servers that never call them.
     """
-    if is_placeholder(handler) or IRequestHandlerFactory.providedBy(handler):
+    if handler is None or IRequestHandlerFactory.providedBy(handler):
         return handler
     if not callable(handler):
         raise TypeError(f"{handler!r} cannot handle requests: {_EXPECTED}")
+    takes_three = _takes(handler, 3)
+    if not takes_three and _takes(handler, 0):
+        return handler
     if _only_begins(handler):
         raise TypeError(
             f"{handler!r} is asynchronous or a generator, and nothing here awaits it or iterates "
             f"over it: {_EXPECTED}"
         )
-    if _takes(handler, 3):
+    if takes_three:
         return handler
     if _takes(handler, 2):
         return _SocketFunction(handler)

@@ -116,10 +116,12 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 def is_setting(server: Any, name: str) -> bool:
     """Whether ``name`` is a setting of ``server``, and not an application's own attribute."""
-    return name in SETTINGS and any(
-        name in vars(cls) and cls.__module__.partition(".")[0] == "greensock"
-        for cls in type(server).__mro__
-    )
+    return name in SETTINGS and name in _settings_of(type(server))
+
+
+def _settings_of(kind: type) -> set[str]:
+    ours = (cls for cls in kind.__mro__ if cls.__module__.partition(".")[0] == "greensock")
+    return set().union(*(SETTINGS.keys() & vars(cls).keys() for cls in ours))
 
 
 def check_setting(name: str, value: Any) -> None:
@@ -135,6 +137,7 @@ def check_setting(name: str, value: Any) -> None:
 
 def check_settings(server: Any) -> None:
     """Raise ValueError for the first setting of ``server`` that is wrong."""
+    there = _settings_of(type(server))
     for name in SETTINGS:
-        if is_setting(server, name):
+        if name in there:
             check_setting(name, getattr(server, name))
