@@ -1,8 +1,8 @@
 """What servers endure, in figures: ``python -m tests.endurance`` measures in full size.
 
 Each scenario runs in a process of its own, in both worlds. ``python -m tests.endurance NAME SIZE
-LIMIT`` runs one in this process, patched if GREENSOCK_TESTS_PATCHED is 1. The exit status is 1 if
-a figure was missed.
+LIMIT ...`` runs those that are named, one after the other in this process, patched if
+GREENSOCK_TESTS_PATCHED is 1. The exit status is 1 if a figure was missed.
 """
 
 from tests import world  # noqa: F401  # first, because it may monkey-patch
@@ -305,8 +305,11 @@ def run_all():
 def main(args):
     if not args:
         return run_all()
-    name, size, limit = args
-    return run({each.__name__: each for each in FULL}[name], int(size), float(limit))
+    scenarios = {each.__name__: each for each in FULL}
+    statuses = []
+    for name, size, limit in zip(*[iter(args)] * 3):
+        statuses.append(run(scenarios[name], int(size), float(limit)))
+    return max(statuses)
 
 
 if __name__ == "__main__":

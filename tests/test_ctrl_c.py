@@ -6,8 +6,6 @@ import socket
 import subprocess
 import sys
 
-import pytest
-
 from tests import world
 from tests.helpers import MODELS
 from tests.programs import environment
@@ -20,24 +18,24 @@ class Waiting(greensock.StreamRequestHandler):
         self.wfile.write(b"ready")
         self.rfile.read()
 
-class Server(greensock.server_class(sys.argv[1])):
-    daemon_threads = True
+for model in sys.argv[1:]:
+    class Server(greensock.server_class(model)):
+        daemon_threads = True
 
-with Server(("127.0.0.1", 0), Waiting) as server:
-    print(server.server_address[1], flush=True)
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        print("interrupted")
+    with Server(("127.0.0.1", 0), Waiting) as server:
+        print(server.server_address[1], flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print("interrupted", model, flush=True)
 """
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_ctrl_c_is_not_printed(model):
+def test_ctrl_c_is_not_printed():
     """A program that expects it writes nothing it does not mean to, nor do its children."""
     patching = "from gevent import monkey; monkey.patch_all()" if world.PATCHED else ""
     process = subprocess.Popen(
-        [sys.executable, "-c", patching + PROGRAM, model],
+        [sys.executable, "-c", patching + PROGRAM, *MODELS],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -45,12 +43,14 @@ def test_ctrl_c_is_not_printed(model):
         start_new_session=True,
     )
     try:
-        address = "127.0.0.1", int(process.stdout.readline())
-        with socket.create_connection(address, timeout=30) as client:
-            assert b"ready" == client.recv(5, socket.MSG_WAITALL)
-            # As a terminal does it: to the children, too.
-            os.killpg(process.pid, signal.SIGINT)
-            assert ("interrupted\n", "") == process.communicate(timeout=30)
+        for model in MODELS:
+            address = "127.0.0.1", int(process.stdout.readline())
+            with socket.create_connection(address, timeout=30) as client:
+                assert b"ready" == client.recv(5, socket.MSG_WAITALL)
+                # As a terminal does it: to the children, too.
+                os.killpg(process.pid, signal.SIGINT)
+                assert f"interrupted {model}\n" == process.stdout.readline()
+        assert ("", "") == process.communicate(timeout=30)
         assert 0 == process.returncode
     finally:
         if process.poll() is None:

@@ -4,8 +4,7 @@ import subprocess
 import sys
 import textwrap
 
-from tests.faults.injecting import every_model
-from tests.helpers import forks_beside_threads
+from tests.helpers import MODELS, forks_beside_threads
 from tests.programs import ROOT
 
 pytestmark = forks_beside_threads
@@ -14,6 +13,7 @@ PROGRAM = """
     from tests import world
 
     import errno
+    import sys
 
     import gevent.select
 
@@ -23,64 +23,73 @@ PROGRAM = """
     from tests.tools import LOCAL, Shout, ask, descriptors, no_descriptors_left
     from tests.tools import recorded, served, wait_until
 
-    class Server(greensock.server_class({model!r})):
-        overload = {overload!r}
-
     def answer(client):
         assert gevent.select.select([client], [], [], 30)[0], "it hangs"
         return client.recv(100)
 
-    def connect(clients):
-        for client in clients:
-            client.connect(server.server_address)
+    def check(model):
+        server = type("Server", (greensock.server_class(model),), {"overload": OVERLOAD})
+        server = server(LOCAL, Shout)
 
-    server = Server(LOCAL, Shout)
-    unserved = descriptors()
-    with recorded(IAcceptPaused, IAcceptResumed, IRequestFailed) as record:
-        with served(server, "greenlet"):
-            idle = descriptors()
-            assert b"HELLO\\n" == ask(server)
-            wait_until(lambda: idle == descriptors())
-            clients = [native.Socket() for _ in range(6)]
+        def connect(clients):
+            for client in clients:
+                client.connect(server.server_address)
+
+        with recorded(IAcceptPaused, IAcceptResumed, IRequestFailed) as record:
+            with served(server, "greenlet"):
+                idle = descriptors()
+                assert b"HELLO\\n" == ask(server)
+                wait_until(lambda: idle == descriptors())
+                clients = [native.Socket() for _ in range(6)]
 """
 
 TURNED_AWAY = """
-            with no_descriptors_left():
-                for wave in clients[:3], clients[3:]:
-                    connect(wave)
-                    assert [b""] * 3 == [answer(client) for client in wave]
-            assert b"HELLO\\n" == ask(server)
-            for client in clients:
-                client.close()
-            wait_until(lambda: idle == descriptors())
-        names = [type(event).__name__ for event in record]
-        assert ["AcceptPaused", "AcceptResumed"] == names, names
+                with no_descriptors_left():
+                    for wave in clients[:3], clients[3:]:
+                        connect(wave)
+                        assert [b""] * 3 == [answer(client) for client in wave]
+                assert b"HELLO\\n" == ask(server)
+                for client in clients:
+                    client.close()
+                wait_until(lambda: idle == descriptors())
+            names = [type(event).__name__ for event in record]
+            assert ["AcceptPaused", "AcceptResumed"] == names, names
 """
 
 NO_SENTINEL = """
-            with no_descriptors_left(spare=1):
-                connect(clients[:1])
-                assert b"" == answer(clients[0])
-                [event] = record
-                assert IRequestFailed.providedBy(event), event
-                assert errno.EMFILE == event.error.errno
-            assert b"HELLO\\n" == ask(server)
+                with no_descriptors_left(spare=1):
+                    connect(clients[:1])
+                    assert b"" == answer(clients[0])
+                    [event] = record
+                    assert IRequestFailed.providedBy(event), event
+                    assert errno.EMFILE == event.error.errno
+                assert b"HELLO\\n" == ask(server)
+"""
+
+CHECK = """
+    OVERLOAD = sys.argv[1]
+    for model in sys.argv[2:]:
+        check(model)
+        print(model)
 """
 
 
-def run(body, **parameters):
-    """Run the program to its end without an error."""
-    program = textwrap.dedent(PROGRAM.format(**parameters) + body)
+def run(body, overload, *models):
+    """Run the program to its end, with one model after the other, without an error."""
     process = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=100
+        [sys.executable, "-c", textwrap.dedent(PROGRAM + body + CHECK), overload, *models],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
     )
-    assert 0 == process.returncode, process.stderr
+    assert 0 == process.returncode, process.stdout + process.stderr
+    assert [*models] == process.stdout.split()
 
 
-@every_model
-def test_clients_are_turned_away_at_once_when_overload_is_close(model):
-    run(TURNED_AWAY, model=model, overload="close")
+def test_clients_are_turned_away_at_once_when_overload_is_close():
+    run(TURNED_AWAY, "close", *MODELS)
 
 
 def test_a_child_for_which_no_descriptor_is_left_costs_one_connection():
-    run(NO_SENTINEL, model="fork", overload="backlog")
+    run(NO_SENTINEL, "backlog", "fork")
