@@ -44,9 +44,9 @@ def test_never_one_connection_more_and_all_get_in_one_after_another(model, where
 def test_many_short_connections_keep_within_the_limit(model):
     server = new_server(model, Shout, max_connections=2)
     with never_more_than_allowed(server) as counts, served(server):
-        calls = [Call("greenlet", ask, server) for _ in range(30)]
+        calls = [Call("greenlet", ask, server) for _ in range(12)]
         assert {b"HELLO\n"} == {call.end() for call in calls}
-    assert 30 == len(counts)
+    assert 12 == len(counts)
 
 
 @concurrent_models

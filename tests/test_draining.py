@@ -114,7 +114,7 @@ def test_who_is_at_work_finishes_and_nobody_else_comes(model, where):
 def test_whoever_waits_in_the_queue_is_served(model, where):
     """They were connected before it began; the kernel accepted them."""
     server = new_server(Shout, model)
-    clients = [connect(server) for _ in range(20)]
+    clients = [connect(server) for _ in range(8)]
     with serving(server, where) as call:
         drain = Call("thread", server.drain)
         for client in clients:  # all of them, lest the last be thought to have nothing to say
@@ -451,13 +451,13 @@ def test_a_wrong_timeout_is_told():
             server.drain(-1)
 
 
-CLIENTS = 200
+CLIENTS = 100
 
 
 @with_workers
 def test_under_load_nobody_who_was_accepted_is_lost(model):
     """Clients connect again and again; each gets its answer, until nobody listens."""
-    count = 40 if model == "fork" else CLIENTS
+    count = 15 if model == "fork" else CLIENTS
     server = new_server(Shout, model)
     answers, errors = [], []
 

@@ -54,10 +54,10 @@ def raising(error):
 def test_an_exception_ends_its_request_alone(model, where, error):
     with recorded(IRequestFailed) as record:
         with served(new_server(model, raising(error)), where) as server:
-            for _ in range(3):
+            for _ in range(2):
                 assert b"" == ask(server, b"raise\n")
                 assert b"HELLO\n" == ask(server)
-    expected = [] if model == "fork" else [error] * 3  # children tell it in their own process
+    expected = [] if model == "fork" else [error] * 2  # children tell it in their own process
     assert expected == [event.error for event in record]
 
 
@@ -67,7 +67,7 @@ def test_an_exception_ends_its_request_alone(model, where, error):
 def test_what_is_no_exception_ends_its_request_alone(model, where, error, monkeypatch):
     monkeypatch.setattr("threading.excepthook", lambda args: None)
     with served(new_server(model, raising(error)), where) as server:
-        for _ in range(3):
+        for _ in range(2):
             assert b"" == ask(server, b"raise\n")
             assert b"HELLO\n" == ask(server)
 
@@ -218,8 +218,8 @@ def test_many_clients_at_once_have_a_handler_each(model, mailbox):
             self.wfile.write(self.rfile.readline().upper())
 
     with served(new_server(model, Together)) as server:
-        clients = [connect(server) for _ in range(20)]
-        mailbox.take(20)
+        clients = [connect(server) for _ in range(10)]
+        mailbox.take(10)
         for client in clients:
             client.sendall(b"hello\n")
             assert b"HELLO\n" == rest(client)

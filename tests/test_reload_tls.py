@@ -2,7 +2,6 @@
 
 import os
 import signal
-import ssl
 
 import pytest
 
@@ -85,7 +84,7 @@ def test_old_connections_go_on(model, files):
         (OSError("no certificate"), OSError),
         (None, TypeError),
         ("cert.pem", TypeError),
-        (ssl.create_default_context(), ValueError),
+        (tls.client_context(), ValueError),
     ],
 )
 def test_a_failure_leaves_the_old_one(result, error):

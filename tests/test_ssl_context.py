@@ -251,8 +251,8 @@ def fail():
 WRONG = [
     wrong(ValueError, "ssl_context is 'cert.pem'; give an ssl.SSLContext", "cert.pem"),
     wrong(ValueError, "ssl_context is True; give an ssl.SSLContext", True),
-    wrong(ValueError, "ssl_context is a context for clients", ssl.create_default_context()),
-    wrong(ValueError, "returned a context for clients", ssl.create_default_context),
+    wrong(ValueError, "ssl_context is a context for clients", tls.client_context()),
+    wrong(ValueError, "returned a context for clients", tls.client_context),
     wrong(TypeError, "ssl_context returned None; give an ssl.SSLContext", lambda: None),
     wrong(TypeError, "ssl_context returned 'cert.pem'", lambda: "cert.pem"),
     wrong(FileNotFoundError, "no certificate", fail),

@@ -226,7 +226,7 @@ def test_once_is_enough(model):
 def test_there_must_be_a_context(model):
     class Explain(BaseRequestHandler):
         def handle(self):
-            for context in None, "cert.pem", ssl.create_default_context():
+            for context in None, "cert.pem", tls.client_context():
                 try:
                     self.switch_to_tls(context)
                 except (RuntimeError, TypeError, ValueError) as error:

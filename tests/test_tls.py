@@ -72,7 +72,7 @@ def test_stream_handlers_read_and_write_files_over_tls(model, where):
 def test_silent_clients_keep_nobody_waiting(model, where):
     """Nobody's handshake is waited for but by the worker it belongs to."""
     with served(secure(model, Shout), where) as server:
-        silent = [connect(server) for _ in range(20)]
+        silent = [connect(server) for _ in range(8)]
         assert b"HELLO\n" == shout(server)
         for client in silent:
             client.shutdown(socket.SHUT_RDWR)

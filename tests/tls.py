@@ -1,5 +1,6 @@
 """Two certificates for localhost, and both ends of TLS. They are good for nothing but tests."""
 
+import functools
 import socket
 import ssl
 import tempfile
@@ -68,10 +69,16 @@ def trusting_context():
 
 def show(context, certificate):
     """Have the context show the certificate."""
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
-        file.write(certificate)
-        file.flush()
-        context.load_cert_chain(file.name)
+    context.load_cert_chain(_file_of(certificate).name)
+
+
+@functools.cache
+def _file_of(certificate):
+    """A file there is until this process ends."""
+    file = tempfile.NamedTemporaryFile("w", suffix=".pem")
+    file.write(certificate)
+    file.flush()
+    return file
 
 
 def public(certificate):
@@ -88,11 +95,15 @@ def shown(client):
     return certificate
 
 
+# Most clients want nothing else, and to make one takes longer than to shake hands.
+_common_context = functools.cache(client_context)
+
+
 def connect(server, context=None, **options):
     """A client's cooperative socket that has shaken hands."""
     return gevent.ssl.SSLSocket(
         helpers.connect(server),
-        _context=context or client_context(),
+        _context=context or _common_context(),
         server_hostname="localhost",
         **options,
     )

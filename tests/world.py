@@ -28,6 +28,9 @@ def pytest_ignore_collect(collection_path, config):
     number, parts = map(int, config.getoption("part").split("/"))
     if zlib.crc32(collection_path.name.encode()) % parts != number - 1:
         return True
+    text = collection_path.read_text()
     if config.getoption("markexpr") == "worldless":
-        return True if "worldless" not in collection_path.read_text() else None
+        return True if "worldless" not in text else None
+    if config.getoption("markexpr") == "not worldless":
+        return True if "\npytestmark = pytest.mark.worldless\n" in text else None
     return None
