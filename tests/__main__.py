@@ -18,14 +18,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WORLDS = {"plain": "0", "patched": "1"}
-# Of each run its world, which tests it has, and which part of their files. A test waits more than
+# Of each run its world, which tests it has, and which part of their files. A test waits as long as
 # it computes, so that several runs take hardly longer than one.
 RUNS = {
-    "plain-1": ("plain", "not worldless", "1/2"),
-    "plain-2": ("plain", "not worldless", "2/2"),
-    "patched-1": ("patched", "not worldless", "1/2"),
-    "patched-2": ("patched", "not worldless", "2/2"),
-    "worldless": ("plain", "worldless", "1/1"),
+    f"{name}-{part}": (world, mark, f"{part}/{parts}")
+    for name, world, mark, parts in [
+        ("plain", "plain", "not worldless", 3),
+        ("patched", "patched", "not worldless", 3),
+        ("worldless", "plain", "worldless", 2),
+    ]
+    for part in range(1, parts + 1)
 }
 # Seconds for one run. A test that hangs is stopped by pytest-timeout long before; this is for a
 # process so stuck that not even that works.

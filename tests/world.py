@@ -4,8 +4,9 @@
 conftest.py, the other plugins and anything else that would be patched too late.
 """
 
+import functools
 import os
-import zlib
+from pathlib import Path
 
 PATCHED = os.environ.get("GREENSOCK_TESTS_PATCHED") == "1"
 
@@ -21,12 +22,19 @@ def pytest_addoption(parser):
     )
 
 
+@functools.cache
+def _places():
+    """Neighbours in the alphabet, which are often alike, come to different parts."""
+    files = sorted(Path(__file__).parent.rglob("test_*.py"))
+    return {path: place for place, path in enumerate(files)}
+
+
 def pytest_ignore_collect(collection_path, config):
     """Leave out a file of which nothing would run, because to collect a test takes time as well."""
     if collection_path.suffix != ".py":
         return None
     number, parts = map(int, config.getoption("part").split("/"))
-    if zlib.crc32(collection_path.name.encode()) % parts != number - 1:
+    if _places().get(collection_path, 0) % parts != number - 1:
         return True
     text = collection_path.read_text()
     if config.getoption("markexpr") == "worldless":
