@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 TCP = frozenset(["echo", "lines", "guarded", "timeout", "tls"])
 ALL = TCP | {"udp", "shutdown"}
+OWN = ALL | {"limited"}
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,11 @@ PEERS = {
     peer.name: peer
     for peer in (
         Peer("greensock", "greensock, GreenletMixIn", ("greensock", "greensock", "GreenletMixIn"),
-             "greensock", ALL),
+             "greensock", OWN),
         Peer("greensock-threading", "greensock, ThreadingMixIn",
-             ("greensock", "greensock", "ThreadingMixIn"), "greensock", ALL, 1000),
+             ("greensock", "greensock", "ThreadingMixIn"), "greensock", OWN, 1000),
         Peer("greensock-forking", "greensock, ForkingMixIn",
-             ("greensock", "greensock", "ForkingMixIn"), "greensock", ALL, 100),
+             ("greensock", "greensock", "ForkingMixIn"), "greensock", OWN, 100),
         Peer("greensock-parked", "greensock, parked handler",
              ("greensock", "greensock", "GreenletMixIn", "parked"), "greensock",
              frozenset(["echo"])),

@@ -108,6 +108,11 @@ SUITES = {
         (Case("without", "echo", "echo"), Case("with", "timeout", "echo")),
         tuple(name for name in ONE_PROCESS if name not in ("stdlib-forking", "c-epoll")),
     ),
+    "limits": Suite(
+        "Echo with all the limits there are, none of which is reached",
+        (Case("without", "echo", "echo"), Case("with", "limited", "echo")),
+        ("greensock", "greensock-threading", "greensock-forking"),
+    ),
     "udp": Suite(
         "UDP echo",
         (Case("64 B × 100", "udp", "udp"),),

@@ -50,6 +50,10 @@ TARGETS = (
     Target("idle", "rfile and wfile", "kib", at_most=10),
     Target("idle", "recv and sendall", "kib", at_most=2.5, peer="greensock-parked"),
     Target("timeout", "with", "rate", 0.95, other="greensock", other_case="without"),
+    *(
+        Target("limits", "with", "rate", 0.93, other=peer, other_case="without", peer=peer)
+        for peer in ("greensock", "greensock-threading", "greensock-forking")
+    ),
     Target("udp", _HUNDRED, "per_cpu", 3, other="gevent"),
     Target("fair", "64 B", "worst", at_most=10),
     Target("slow", "beside 5,000", "p99", at_most=2, other="greensock", other_case="alone"),

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from zope.interface.interface import Method
 
 import greensock
 from benchmarks import cli, report, rounds, stats
@@ -17,8 +18,10 @@ from benchmarks.building import built
 from benchmarks.measuring import figures
 from benchmarks.peers import PEERS
 from benchmarks.processes import Failed, cores, cpu_seconds, resident, running
+from benchmarks.servers.of_socketserver import LIMITS
 from benchmarks.suites import METRICS, SUITES
 from benchmarks.targets import TARGETS, Target
+from greensock.interfaces import IAdmission, IDeadlines, IDraining
 from tests.helpers import LOCAL, served, wait_until
 from tests.programs import ROOT, environment
 
@@ -127,6 +130,29 @@ def test_targets_are_of_what_is_measured():
         assert {target.peer, target.other or target.peer} <= set(suite.peers)
         assert target.metric in suite.metrics
         assert (target.at_least is None) != (target.at_most is None)
+
+
+def test_every_limit_there_is_counts_for_what_limits_cost():
+    contracts = IAdmission, IDeadlines, IDraining
+    names = {
+        name
+        for contract in contracts
+        for name, found in contract.namesAndDescriptions()
+        if not isinstance(found, Method)
+    }
+    assert names == set(LIMITS)
+    models = {"greensock", "greensock-threading", "greensock-forking"}
+    targets = [target for target in TARGETS if target.suite == "limits"]
+    assert models == {target.peer for target in targets}
+    assert {0.93} == {target.at_least for target in targets}
+
+
+def test_what_is_limited_is_served(tmp_path):
+    args = ["limits", "--quick", "--seconds", "0.05", "--output", tmp_path]
+    status, out, errors = command(*args, "--only", "greensock")
+    assert 0 == status, out + errors
+    told = json.loads((tmp_path / "results.json").read_text())
+    assert ["without", "with"] == list(told["results"]["limits"])
 
 
 def test_metrics_of_suites_exist():

@@ -1,8 +1,9 @@
 """The servers that are measured: ``python -m benchmarks.servers PEER SERVICE``.
 
-A service is what a suite asks for: ``echo``, ``lines``, ``guarded``, ``timeout``, ``tls``,
-``udp`` or ``shutdown``. What is guarded serves lines, with all the time limits there are. Each
-server prints the port it listens on, and serves until it is killed.
+A service is what a suite asks for: ``echo``, ``lines``, ``guarded``, ``limited``, ``timeout``,
+``tls``, ``udp`` or ``shutdown``. What is guarded serves lines, with all the time limits there are;
+what is limited is echo, with limits on who gets in, too. Each server prints the port it listens on,
+and serves until it is killed.
 """
 
 import ssl
@@ -11,6 +12,7 @@ from pathlib import Path
 LOCAL = ("127.0.0.1", 0)
 CHUNK = 65536
 TIMEOUT = 30  # seconds, which nobody reaches
+MANY = 100_000  # connections, which nobody reaches either
 
 # The same for all: with the five of socketserver it would be retransmissions that are measured.
 BACKLOG = 4096

@@ -8,9 +8,21 @@ import sys
 import threading
 import time
 
-from . import BACKLOG, CHUNK, LOCAL, TIMEOUT, announce, tls_context
+from . import BACKLOG, CHUNK, LOCAL, MANY, TIMEOUT, announce, tls_context
 
 SHUTDOWNS = 5
+DEADLINES = {"idle_timeout": TIMEOUT, "send_timeout": TIMEOUT, "request_timeout": 10 * TIMEOUT}
+LIMITS = {
+    **DEADLINES,
+    "handshake_timeout": TIMEOUT,
+    "drain_timeout": TIMEOUT,
+    "max_connections": MANY,
+    "max_connections_per_peer": MANY,
+    "accept_rate": MANY,
+    "accept_burst": MANY,
+    "overload": "reject",
+    "overload_reply": b"421 busy\r\n",
+}
 
 
 def handlers(library):
@@ -50,6 +62,7 @@ def handlers(library):
         "reusing": Echo,
         "lines": Lines,
         "guarded": Lines,
+        "limited": Echo,
         "udp": Datagram,
     }
 
@@ -63,8 +76,7 @@ def serve(service, library, model, variant=None):
     # Neither a queue that overflows nor a limit on children is what the suites measure.
     attributes = {"request_queue_size": BACKLOG, "max_children": 1000}
     attributes["reuse_greenlets"] = variant == "reusing"
-    if service == "guarded":
-        attributes.update(idle_timeout=TIMEOUT, send_timeout=TIMEOUT, request_timeout=10 * TIMEOUT)
+    attributes.update({"guarded": DEADLINES, "limited": LIMITS}.get(service, {}))
     server_class = type("Server", tuple(bases), attributes)
     handler = handlers(library)[variant or service]
     if service == "shutdown":
