@@ -25,6 +25,7 @@ from greensock import StreamRequestHandler
 from greensock.interfaces import IAcceptPaused, IAcceptResumed, IServerStarted
 from greensock.net import native
 from tests.__main__ import ROOT, WORLDS, environment
+from tests.farewell import farewells
 from tests.helpers import MODELS
 from tests.tools import (
     LOCAL,
@@ -277,6 +278,7 @@ FULL = {
     starved: (5, 1),
     errors: (1000, 0),
     shutdown: (20, 0.02),
+    farewells: (200, 0),
     reloads: (20, 3),
     kills: (100, 0.2),
 }

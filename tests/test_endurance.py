@@ -13,6 +13,7 @@ SCENARIOS = [
     ("starved", 1, 10),  # seconds, percent
     ("shutdown", 1, 0.25),  # seconds
     ("errors", 2, 0),
+    ("farewells", 50, 0),
 ]
 
 
