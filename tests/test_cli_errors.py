@@ -149,6 +149,16 @@ COMMAND_LINES = {
     "serve handlers_cli:Lines --max-connections 5 --model inline": "--max-connections is of no use "
     "with --model inline, which handles one connection at a time: choose another model",
     "serve handlers_cli:Lines --max-connections-per-peer 5 --model inline": "--model inline, which",
+    "serve handlers_cli:Lines --reuse-greenlets --model thread": "--[no-]reuse-greenlets is of no "
+    "use with --model thread, which has no greenlets: leave it out, or choose --model greenlet",
+    "serve handlers_cli:Packets --max-workers 5 --model fork --bind udp://127.0.0.1:0": "--max-"
+    "workers is of no use with --model fork",
+    "serve handlers_cli:Lines --max-workers 5": "--max-workers is for datagrams, as udp:// or "
+    "unixgram: brings: there is none in tcp://127.0.0.1:9000",
+    "serve handlers_cli:Packets --reuse-greenlets --bind udp://127.0.0.1:0": "--[no-]reuse-"
+    "greenlets is for connections, as tcp:// or unix: brings",
+    "serve handlers_cli:Lines --max-workers 0": "argument --max-workers: '0' is neither a whole",
+    "serve handlers_cli:Lines --max-workers none": "argument --max-workers: 'none' would serve ",
     "serve handlers_cli:Packets --idle-timeout 5 --bind udp://127.0.0.1:0 --bind unixgram:g": "--"
     "idle-timeout is for connections, as tcp:// or unix: brings: there is none in "
     "udp://127.0.0.1:0, unixgram:g",

@@ -66,6 +66,24 @@ def test_what_is_given_is_set(line, model):
         assert value == getattr(server, name)
 
 
+GIVEN_GREENLETS = {
+    "--reuse-greenlets": ("tcp", "reuse_greenlets", True),
+    "--no-reuse-greenlets": ("tcp", "reuse_greenlets", False),
+    "--max-workers 7": ("udp", "max_workers", 7),
+}
+
+
+@pytest.mark.parametrize("model", ["greenlet", "prefork"])
+@pytest.mark.parametrize("line", GIVEN_GREENLETS)
+def test_what_is_given_for_greenlets_is_set(line, model):
+    """In a server with worker processes, which have the greenlets, as well."""
+    transport, name, value = GIVEN_GREENLETS[line]
+    bind, args = f"{transport}://127.0.0.1:0", line.split()
+    check_settings_suit(settings(*args), "greenlet", locate([parse_endpoint(bind)]))
+    with opened(bind, *args, model=model) as server:
+        assert value is getattr(server, name)
+
+
 GIVEN_WORKERS = {
     "--workers 3": ("workers", 3),
     "--workers cores": ("workers", "cores"),
@@ -211,8 +229,7 @@ def test_ipv6_and_ipv4_share_a_port():
 
 def test_every_setting_of_a_server_has_its_option():
     """But for those that a program sets, and those that are options by another name."""
-    others = {"ssl_context", "max_workers", "reuse_greenlets"}
-    others |= {"worker_model", "control_path", "status_address", "ready_lag"}
+    others = {"ssl_context", "worker_model", "control_path", "status_address", "ready_lag"}
     parser = argparse.ArgumentParser()
     add_settings(parser)
     text = parser.format_help()

@@ -6,7 +6,7 @@ from typing import Any
 from ..errors import CommandError
 from ..settings import OVERLOAD, SETTINGS
 from .preforking import add_worker_settings, check_worker_settings
-from .values import count, escaped, file_mode, lag, limit, owner, rate, seconds
+from .values import count, escaped, file_mode, lag, limit, owner, rate, seconds, some
 
 
 def flag(setting: str) -> str:
@@ -20,6 +20,7 @@ def add_settings(parser: ArgumentParser) -> None:
     _add_deadlines(parser)
     _add_tls(parser)
     _add_sockets(parser)
+    _add_greenlets(parser)
     add_worker_settings(parser)
 
 
@@ -144,6 +145,25 @@ def _add_sockets(parser: ArgumentParser) -> None:
         "dual_stack",
         "have [::] and other IPv6 places take IPv4 clients, too",
         "have them not (default: as the system is set)",
+    )
+
+
+def _add_greenlets(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("greenlets", "For --model greenlet.")
+    _add_switch(
+        group,
+        "reuse_greenlets",
+        "let a greenlet handle one connection after another, which halves the cost of short ones: "
+        "for handlers that start no gevent.Timeout without closing it",
+        "have a new one for each, which is the default",
+    )
+    _add(
+        group,
+        "max_workers",
+        "N",
+        "greenlets that handle datagrams, at most; while all of them wait, datagrams wait in the "
+        "system's queue (default: 1000)",
+        type=some,
     )
 
 

@@ -5,17 +5,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import CommandError
-from .locating import STREAM, Location
+from .locating import DATAGRAM, STREAM, Location
 from .options import flag
 from .preforking import WORKER_SETTINGS
 
 _FOR_DATAGRAMS = {"accept_rate", "accept_burst", "drain_timeout"}
 _FOR_ALL = {*WORKER_SETTINGS, "worker_model"}
 _FOR_PATHS = {"unix_mode", "unix_owner"}
+_FOR_GREENLETS = {"max_workers", "reuse_greenlets"}
 _SHOWN = {
     "ssl_context": "--tls-cert",
     "implicit_tls": "--[no-]implicit-tls",
     "dual_stack": "--[no-]dual-stack",
+    "reuse_greenlets": "--[no-]reuse-greenlets",
 }
 
 
@@ -28,6 +30,11 @@ def check_settings_suit(
             raise CommandError(
                 f"{flag(name)} is of no use with --model inline, which handles one connection at "
                 "a time: choose another model"
+            )
+        if model != "greenlet" and name in _FOR_GREENLETS:
+            raise CommandError(
+                f"{_shown(name)} is of no use with --model {model}, which has no greenlets: leave "
+                "it out, or choose --model greenlet"
             )
         if not any(_suits(name, location) for location in locations):
             places = ", ".join(str(location.endpoint) for location in locations)
@@ -44,6 +51,8 @@ def _suits(name: str, location: Location) -> bool:
         return location.transport in ("tcp", "udp") and _is_ipv6(location)
     if name in _FOR_PATHS:
         return location.transport in ("unix", "unixgram") and _is_path(location)
+    if name == "max_workers":
+        return location.transport in DATAGRAM
     return location.transport in STREAM or name in _FOR_DATAGRAMS or name in _FOR_ALL
 
 
@@ -64,4 +73,6 @@ def _reason(name: str) -> str:
         return "for IPv6 sockets that are opened here, as tcp://[::]:9000"
     if name in _FOR_PATHS:
         return "for paths that are opened here, as unix:chat.sock"
+    if name == "max_workers":
+        return "for datagrams, as udp:// or unixgram: brings"
     return "for connections, as tcp:// or unix: brings"

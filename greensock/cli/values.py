@@ -53,6 +53,14 @@ def whole(text: str) -> int:
     return value
 
 
+def some(text: str) -> int:
+    """A whole number, 1 or more."""
+    value = count(text)
+    if value is None:
+        raise ArgumentTypeError("'none' would serve nobody; give a whole number above 0")
+    return value
+
+
 def workers(text: str) -> int | str:
     """How many workers: a whole number, 1 or more, or 'cores'."""
     value: int | str | None = text if text == "cores" else count(text)
