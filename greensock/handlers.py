@@ -35,9 +35,9 @@ class BaseRequestHandler(socketserver.BaseRequestHandler):
         self.request = request
         self.client_address = client_address
         self.server = server
+        self.setup()
         if self.draining is not None:
             self._gs_hear_drain()
-        self.setup()
         if self.parked and not isinstance(request, tuple):  # a datagram is all there will be
             self._gs_go_on()
             return

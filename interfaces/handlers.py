@@ -80,9 +80,10 @@ class IGreenRequestHandler(IRequestHandler):
     draining = Attribute(
         """None, or a method without arguments, called once when the server begins to drain.
 
-        It should note that, so that ``handle`` comes to an end, and return: whoever drains waits
-        for it, and in a forked child it is a signal handler that calls it. What it raises is
-        reported. Connections that are idle need none, they find that nothing follows.
+        It should note that, so that ``handle`` comes to an end, and return: others are told after
+        it, and in a forked child it is a signal handler that calls it. It comes after ``setup``:
+        inline and under greenlets in the serving thread, under threads in any. What it raises
+        is reported. Connections that are idle need none, they find that nothing follows.
         """
     )
 

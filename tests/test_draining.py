@@ -24,6 +24,7 @@ from greensock.net import native
 from tests.helpers import (
     LOCAL,
     MODELS,
+    PATIENCE,
     Call,
     Shout,
     ShoutDatagram,
@@ -279,6 +280,59 @@ def test_handlers_are_told_once(model, mailbox):
         assert b"bye\n" == rest(client)
         call.end()
     assert "told" == mailbox.get() and mailbox.is_empty()
+
+
+@pytest.mark.parametrize("model", ["inline", "greenlet"])
+@everywhere
+def test_handlers_are_told_in_the_thread_that_serves(model, where):
+    """Where alone they may touch what they have from their toolbox."""
+
+    class Wait(StreamRequestHandler):
+        def setup(self):
+            super().setup()
+            self.news = self.toolbox.Queue()
+
+        def handle(self):
+            self.wfile.write(b"ready\n")
+            told_in = self.news.get(timeout=PATIENCE)
+            self.wfile.write(b"%d" % (told_in == native.get_ident()))
+
+        def draining(self):
+            self.news.put(native.get_ident())
+
+    server = new_server(Wait, model)
+    with serving(server, where) as call, connect(server) as client:
+        assert b"ready\n" == client.recv(6, socket.MSG_WAITALL)
+        assert [] == Call("thread", server.drain).end()
+        assert b"1" == rest(client)
+        call.end()
+
+
+@with_workers
+def test_handlers_are_told_after_their_setup(model, mailbox):
+    class Slow(StreamRequestHandler):
+        is_ready = False
+
+        def setup(self):
+            super().setup()
+            self.wfile.write(b"setup\n")
+            self.rfile.readline()
+            self.is_ready = True
+
+        def draining(self):
+            mailbox.put(f"told {self.is_ready}")
+
+    server = new_server(Slow, model)
+    with recorded(IDrainStarted) as record:
+        with serving(server) as call, connect(server) as client:
+            assert b"setup\n" == client.recv(6, socket.MSG_WAITALL)
+            drain = Call("thread", server.drain)
+            wait_until(lambda: record)
+            client.sendall(b"go on\n")
+            assert b"" == rest(client)
+            assert [] == drain.end()
+            call.end()
+    assert "told True" == mailbox.get() and mailbox.is_empty()
 
 
 def test_a_handler_that_fails_when_it_is_told_does_not_stop_the_others(mailbox):

@@ -9,6 +9,8 @@ from .base import ModelMixIn
 class OutsideMixIn(ModelMixIn):
     """A model whose workers are not greenlets of the serving thread."""
 
+    _gs_works_on_hub = False
+
     @property
     def _gs_connection_kind(self):
         return native.Socket if native.is_patched() else BoundedSocket

@@ -5,6 +5,8 @@ from time import monotonic
 from typing import Any
 from weakref import ref
 
+import gevent
+
 from .. import events
 from ..net.newcomers import keep_newcomers_out
 from ..net.wardens import GRACE, WATCHFUL
@@ -25,6 +27,7 @@ class Draining(Admission, Oversight):
     _gs_drain_began = 0.0
     _gs_drain_ends: float | None = None
     _gs_hearing: dict[int, ref] | None = None
+    _gs_works_on_hub = True
 
     def drain(self, timeout: Any = ...) -> list[Any]:
         """End in order; see IDraining."""
@@ -120,6 +123,12 @@ class Draining(Admission, Oversight):
             self._gs_tell_handlers()
 
     def _gs_tell_handlers(self):
+        loop = self._gs_loop
+        hub = loop.hub if loop is not None and self._gs_works_on_hub else None
+        if hub is not None and hub.loop and not loop.in_own_thread():
+            # What they wait on is to be touched there alone.
+            hub.loop.run_callback_threadsafe(gevent.spawn_raw, self._gs_tell_handlers)
+            return
         # Every step is one that no other thread, nor a signal handler, can come into.
         hearing = self._gs_hearing or {}
         for key in tuple(hearing):
