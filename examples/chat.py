@@ -12,7 +12,6 @@ from greensock import StreamRequestHandler
 
 class Member(StreamRequestHandler):
     """Somebody in the room, who is listened to here and written to by a task of their own."""
-
     room = {}  # members by name; its single operations are safe between threads
     patience = 30  # seconds a member may take to receive one line
 
@@ -20,14 +19,12 @@ class Member(StreamRequestHandler):
         self.unheard = self.toolbox.Queue()
         with suppress(OSError):  # a member may vanish at any moment
             self.wfile.write(b"What is your name?\n")
-            for name in (lines := self.printable_lines()):
+            texts = iter(lambda: self.rfile.readline(1000).decode(errors="replace"), "")
+            lines = ("".join(filter(str.isprintable, text)) for text in texts)
+            for name in lines:
                 if name and self.room.setdefault(name, self) is self:
                     return self.chat(name, lines)
                 self.wfile.write(b"Please choose another name.\n")
-
-    def printable_lines(self):
-        while line := self.rfile.readline(1000):
-            yield "".join(filter(str.isprintable, line.decode(errors="replace")))
 
     def chat(self, name, lines):
         writer = self.toolbox.spawn(self.write)
@@ -36,10 +33,13 @@ class Member(StreamRequestHandler):
             for line in lines:
                 self.say(f"{name}: {line}", but=self)
         finally:
-            del self.room[name]
+            self.room.pop(name).unheard.put(None)
             self.say(f"* {name} has left")
-            self.unheard.put(None)
             writer.join()
+
+    def draining(self):
+        if hasattr(self, "unheard"):  # or else they are still at the door
+            self.unheard.put("* the room is about to close")
 
     def say(self, text, but=None):
         for member in list(self.room.values()):

@@ -12,6 +12,7 @@ import pytest
 from examples import chat
 from greensock import server_class
 from tests.programs import EXAMPLES, Client, environment, example, served
+from tests.tools import wait_until
 
 # How many are in the room at once in the test of a full one.
 CROWD = {"greenlet": 200, "thread": 50}
@@ -199,6 +200,26 @@ def test_member_who_never_reads_is_shown_out(model):
             ann.enter("Ann")
             bob.enter("Bob")
             assert any("* Silent has left" in heard for heard in flood(ann, bob, batches=1000))
+
+
+def test_members_are_told_that_the_room_closes_and_leave(model):
+    """Even one who is alone and has spoken last, whom nobody will answer."""
+
+    class Closing(chat.Member):
+        room = {}
+
+    with server_class(model)(("127.0.0.1", 0), Closing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with Person.connect(server.server_address) as ann:
+            ann.enter("Ann")
+            ann.say("is anybody there?")
+            everything = len("Ann\nis anybody there?\n")
+            wait_until(lambda: everything == server.connections[0].received)
+            assert [] == server.drain(20)
+            ann.hear("* the room is about to close")
+            assert b"" == ann.rest()
+        thread.join()
 
 
 @contextmanager
