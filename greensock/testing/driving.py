@@ -75,6 +75,16 @@ def read_all(client: socket.socket) -> bytes:
     return b"".join(iter(lambda: client.recv(65536), b""))
 
 
+def what_came(client: socket.socket) -> bytes:
+    """All that a connection brings until its end, a reset too; the client hangs up then."""
+    data = b""
+    with suppress(ConnectionError):
+        while part := client.recv(65536):
+            data += part
+    hang_up(client)
+    return data
+
+
 def ask(server: Any, data: bytes, patience: float) -> bytes:
     """Be a client who sends ``data`` and returns all that comes back."""
     with connected(server, patience) as client:

@@ -4,14 +4,13 @@ import socketserver
 from collections.abc import Callable
 from typing import Any
 
-from zope.interface import implementedBy
-
 from ..interfaces import IConcurrencyModel, IStreamServer
 from ..servers import TCPServer, UDPServer
 from .driving import connected, read_all, say
+from .operations import try_operations
 from .scene import Promises, Scene
-from .servers import check_server, fail_once
-from .trial import PATIENCE, Trial, same
+from .servers import check_service, fail_once
+from .trial import PATIENCE, same
 
 _promises = Promises()
 
@@ -33,9 +32,9 @@ def check_model(mixin: type, *, patience: float = PATIENCE) -> None:
     for base in _BASES:
         name = f"{mixin.__name__} over {base.__module__.partition('.')[0]}.{base.__name__}"
         make = _maker(type(name, (mixin, base), {}))
-        check_server(make, patience=patience)
-        contracts = set(implementedBy(base).flattened()) | {IConcurrencyModel}
-        _promises.try_all(Trial(name, patience), make, contracts)
+        served = check_service(make, patience)
+        _promises.try_all(*served)
+        try_operations(*served)
 
 
 def _maker(server_class: Any) -> Callable[[Any], Any]:

@@ -3,14 +3,17 @@
 import mmap
 import os
 import select
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
 from gevent.hub import GreenletExit
 
-from .driving import ask, begin, read_all, serving
+from ..events import subscribe, unsubscribe
+from .driving import ask, begin, read_all, say, serving
 from .trial import ON_PURPOSE, Call, Trial, unreported
 
 _EXCEPTIONS: dict[str, Any] = {
@@ -76,7 +79,7 @@ class Scene:
     """A server whose handler does as its client says: ``make(handler)`` returns the server.
 
     The handler understands ``echo TEXT``, ``raise NAME``, ``hold TEXT``, which answers once the
-    gate is open, and ``shutdown TEXT``.
+    gate is open, ``pour TEXT``, which answers without an end, and ``shutdown TEXT``.
     """
 
     def __init__(self, trial: Trial, make: Callable[[Any], Any]) -> None:
@@ -107,10 +110,40 @@ class Scene:
         """What the server answers."""
         return ask(self.server, text.encode(), self.trial.patience).decode()
 
+    def hold(self, client: Any) -> None:
+        """Have the handler of ``client`` at work until the gate is opened."""
+        say(client, b"hold on")
+        self.diary.wait_for("held")
+
+    def waiting(self, text: str) -> Call:
+        """The call of somebody who asks, and is not answered yet."""
+        call = self.trial.start(lambda: self.ask(text), "a client")
+        if not call.goes_on():
+            raise AssertionError(f"{call.result()!r} was answered at once")
+        return call
+
     def trace(self, *hooks: str) -> None:
         """Have each call of these methods of the server written down."""
         for hook in hooks:
             setattr(self.server, hook, self._traced(hook, getattr(self.server, hook)))
+
+    @contextmanager
+    def told(self, *interfaces: Any) -> Iterator[list[Any]]:
+        """The events of the server of these kinds; the names of their classes are written down."""
+        record: list[Any] = []
+
+        def note(event: Any) -> None:
+            if event.server is self.server:
+                record.append(event)
+                self.diary.write(type(event).__name__)
+
+        for interface in interfaces:
+            subscribe(interface, note)
+        try:
+            yield record
+        finally:
+            for interface in interfaces:
+                unsubscribe(interface, note)
 
     def _traced(self, hook: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def traced(*args: Any, **kwargs: Any) -> Any:
@@ -129,7 +162,12 @@ class Scene:
             answer = self._obey(data.decode(), server)
             sock.sendto(answer.encode(), client_address)
         else:
-            answer = self._obey(read_all(request).decode(), server)
+            text = read_all(request).decode()
+            if text.startswith("pour"):
+                request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # it is full sooner
+                while True:
+                    request.sendall(bytes(65536))
+            answer = self._obey(text, server)
             request.sendall(answer.encode())
         self.diary.write("handled")
 
@@ -150,20 +188,23 @@ class Promises:
     """What a contract promises beyond its names, as functions of a fresh scene."""
 
     def __init__(self) -> None:
-        self._all: list[tuple[Any, str, Callable[[Scene], None]]] = []
+        self._all: list[tuple[set[Any], str, Callable[[Scene], None]]] = []
 
-    def of(self, contract: Any, text: str) -> Callable[[Any], Any]:
-        """Decorate a function as the trial of the promise ``text`` of ``contract``."""
+    def of(self, contract: Any, text: str, *, over: Any = None) -> Callable[[Any], Any]:
+        """Decorate a function as the trial of the promise ``text`` of ``contract``.
+
+        ``over``: what else a server must be, for the promise to be made; None for nothing.
+        """
 
         def note(keep: Callable[[Scene], None]) -> Callable[[Scene], None]:
-            self._all.append((contract, text, keep))
+            self._all.append(({contract, over} - {None}, text, keep))
             return keep
 
         return note
 
     def try_all(self, trial: Trial, make: Callable[[Any], Any], contracts: Any) -> None:
         """Try every promise of ``contracts`` on a server of its own."""
-        for contract, text, keep in self._all:
-            if contract in contracts:
+        for needed, text, keep in self._all:
+            if needed <= set(contracts):
                 with trial.promise(text), unreported(), Scene(trial, make) as scene:
                     keep(scene)

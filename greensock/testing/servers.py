@@ -11,6 +11,7 @@ from ..errors import AlreadyServing
 from ..interfaces import IDatagramServer, IGreenServer, ISocketServer, IStreamServer
 from .contracts import check_contracts
 from .driving import connected, read_all, say
+from .operations import try_operations
 from .scene import Promises, Scene
 from .trial import ON_PURPOSE, PATIENCE, OnPurpose, Trial, same
 
@@ -28,6 +29,14 @@ def check_server(factory: Callable[[Any], Any], *, patience: float = PATIENCE) -
 
     AssertionError says which promise was broken.
     """
+    try_operations(*check_service(factory, patience))
+
+
+def check_service(factory: Callable[[Any], Any], patience: float) -> tuple[Trial, Any, set[Any]]:
+    """Check that a server serves; return the trial, its factory and its contracts.
+
+    What it promises beyond that, so that it can be left running, remains to be checked.
+    """
     probe = factory(lambda request, client_address, server: None)
     contracts = set(providedBy(probe).flattened())
     trial = Trial(type(probe).__name__, patience, raw=IGreenServer in contracts)
@@ -37,6 +46,7 @@ def check_server(factory: Callable[[Any], Any], *, patience: float = PATIENCE) -
         if not contracts & {IStreamServer, IDatagramServer}:
             raise AssertionError(f"{probe!r} is neither IStreamServer nor IDatagramServer")
     _promises.try_all(trial, factory, contracts)
+    return trial, factory, contracts
 
 
 @_promises.of(ISocketServer, "every request is handled, one after another")

@@ -1,0 +1,109 @@
+"""check_model finds what a model lacks that a server needs to be left running."""
+
+import pytest
+
+from greensock import GreenletMixIn, ThreadingMixIn
+from greensock.testing import check_model
+from tests.candidates import Faults, assert_finds
+
+faults = Faults()
+
+
+def deaf(value):
+    """A setting that stays what it is."""
+    return property(lambda self: value, lambda self, _: None)
+
+
+@faults.breaking("a setting that is wrong is a ValueError, and changes nothing")
+class Careless(GreenletMixIn):
+    __setattr__ = object.__setattr__
+
+
+@faults.breaking("accept_rate keeps those waiting who are too many")
+class Rushing(GreenletMixIn):
+    accept_rate = deaf(None)
+
+
+@faults.breaking("suspend.* has newcomers wait until resume")
+class Tireless(GreenletMixIn):
+    def suspend(self, release=False):
+        pass
+
+
+@faults.breaking("max_connections is never passed")
+class Unlimited(GreenletMixIn):
+    max_connections = deaf(None)
+
+
+@faults.breaking("who finds no room is turned away if overload says so")
+class Ambiguous(GreenletMixIn):
+    overload = deaf("backlog")
+
+
+@faults.breaking("max_connections_per_peer is kept to, for peers on IP")
+class Partial(GreenletMixIn):
+    max_connections_per_peer = deaf(None)
+
+
+@faults.breaking("who takes longer than a deadline is cut")
+class Timeless(GreenletMixIn):
+    send_timeout = deaf(None)
+
+
+@faults.breaking("TLS begins in the worker, under handshake_timeout")
+class Silent(GreenletMixIn):
+    """Has its loop wait for handshakes."""
+
+    def verify_request(self, request, client_address):
+        if self.ssl_context is not None:
+            request.recv(1)
+        return True
+
+
+@faults.breaking("events tell of its beginning, of every connection, and of its end")
+class Secretive(GreenletMixIn):
+    def _gs_join_crew(self, job):
+        self._gs_founded_crew().add(job)
+
+
+@faults.breaking("an event tells of what is no Exception, and was raised")
+class Discreet(ThreadingMixIn):
+    def _gs_report(self, client_address, error):
+        pass
+
+
+@faults.breaking(r"connections tells who is there, and kick\(\) ends one")
+class Gentle(GreenletMixIn):
+    def kick(self, connection):
+        return True
+
+
+@faults.breaking(r"wait_for_connections\(\) tells whether they fit in time")
+class Hopeful(GreenletMixIn):
+    def wait_for_connections(self, operator, count, timeout=None):
+        return True
+
+
+@faults.breaking(r"drain\(\) has the draining\(\) of handlers called")
+class Untold(GreenletMixIn):
+    def _gs_tell_handlers(self):
+        pass
+
+
+@faults.breaking(r"drain\(\) cuts those still at work, and returns them")
+class Forgetful(GreenletMixIn):
+    def drain(self, timeout=...):
+        super().drain(timeout)
+        return []
+
+
+@faults.breaking(r"drain\(\) serves who is connected, no newcomers")
+class Abrupt(GreenletMixIn):
+    def drain(self, timeout=...):
+        self.server_close()
+        return []
+
+
+@pytest.mark.parametrize(("mixin", "promise"), faults)
+def test_model_with_a_fault_is_found(mixin, promise):
+    assert_finds(f"{mixin.__name__}.*{promise}", check_model, mixin)
