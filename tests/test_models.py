@@ -66,10 +66,13 @@ def test_an_exception_ends_its_request_alone(model, where, error):
 @pytest.mark.parametrize("error", [SystemExit(3), gevent.GreenletExit(), BaseException("odd")])
 def test_what_is_no_exception_ends_its_request_alone(model, where, error, monkeypatch):
     monkeypatch.setattr("threading.excepthook", lambda args: None)
-    with served(new_server(model, raising(error)), where) as server:
+    server = new_server(model, raising(error))
+    with recorded(IRequestFailed) as record, served(server, where):
         for _ in range(2):
             assert b"" == ask(server, b"raise\n")
             assert b"HELLO\n" == ask(server)
+    expected = [] if model == "fork" else [error] * 2  # children tell it in their own process
+    assert expected == [event.error for event in record]
 
 
 @concurrent_models

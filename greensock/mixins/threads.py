@@ -57,8 +57,9 @@ class ThreadingMixIn(OutsideMixIn):
                 finally:
                     if job.request is not request:
                         self._gs_finish_switched(job)
-        except BaseException:
+        except BaseException as error:
             self._gs_note_failure(job)
+            self._gs_report(job.client_address, error)
             raise
         finally:
             self._gs_leave_crew(job)
