@@ -492,9 +492,24 @@ def test_closing_does_not_wait_for_a_hook_for_longer_than_it_may():
         server.server_close()
         assert not leave.is_set()
         leave.set()
-        assert rest(client)
+        pid = int(rest(client).split()[0])
         call.end()
-    server.collect_children(blocking=True)
+    wait_until(lambda: pid not in children())
+    assert not server.active_children
+
+
+def test_a_child_of_a_hook_that_has_closed_its_server_is_reaped():
+    class Server(greensock.ForkingTCPServer):
+        def verify_request(self, request, client_address):
+            self.server_close()
+            return True
+
+    server = Server(LOCAL, Pid)
+    with serving(server, "greenlet") as call, connect(server) as client:
+        pid = int(rest(client).split()[0])
+        call.end()
+    wait_until(lambda: pid not in children())
+    assert not server.active_children
 
 
 def test_without_block_on_close_children_are_left_alone():

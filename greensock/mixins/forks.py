@@ -3,6 +3,7 @@
 import signal
 import socket
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 
 from gevent.hub import getcurrent
@@ -15,6 +16,7 @@ from ..net.connections import SharedConnection
 from ..net.crew import Job
 from ..net.hubs import in_hub
 from ..net.listeners import close_all_in_child
+from ..net.threads import start_thread
 from .outside import OutsideMixIn
 
 
@@ -35,6 +37,8 @@ class ForkingMixIn(OutsideMixIn):
     # Signals that a terminal sends to children, too, and that are the parent's to obey.
     _gs_deaf_to: tuple[int, ...] = ()
     _gs_sentries: Sentries | None = None
+    # Whether it was closed by somebody who could not wait for the end of the loop.
+    _gs_was_left = False
 
     def process_request(self, request, client_address):
         """Fork a child that finishes the request. OSError if there can be none."""
@@ -143,6 +147,10 @@ class ForkingMixIn(OutsideMixIn):
         sentries, self._gs_sentries = self._gs_sentries, None
         if sentries is not None:
             sentries.close()
+        if self._gs_was_left and self._gs_crew:
+            # Whoever has closed the server has gone, and nobody else will ask for these.
+            reap = partial(self._gs_collect, None)
+            start_thread(reap, shown_as=self.collect_children, daemon=True)
 
     def _gs_has_room(self):
         if self._gs_is_full():
@@ -153,9 +161,10 @@ class ForkingMixIn(OutsideMixIn):
 
     def _gs_finish_crew(self):
         loop = self._gs_loop
-        if loop is not None and getcurrent() is not loop.greenlet and not in_hub():
-            # Until then its hub reaps, afterwards nobody would.
-            loop.wait_for_end(self._gs_drain_left())
+        if loop is not None:
+            # Until it ends its hub reaps, afterwards nobody would.
+            is_in_the_way = getcurrent() is loop.greenlet or in_hub()
+            self._gs_was_left = is_in_the_way or not loop.wait_for_end(self._gs_drain_left())
         super()._gs_finish_crew()
 
     def _gs_await_crew(self, timeout):
