@@ -260,6 +260,20 @@ def test_handlers_are_cut_when_the_drain_timeout_is_over(here, model):
         assert " WARNING greensock: connection from " in errors, errors
 
 
+def test_it_drains_once_the_lag_is_over(here):
+    """Whoever is at work has as much time as without."""
+    options = "--bind", "tcp://127.0.0.1:0", "--ready-lag", "0.1", "--log-level", "info"
+    with serve(here, "Held", *options) as command:
+        with connect(command.line()) as client:
+            hold(client)
+            command.signal(signal.SIGTERM)
+            command.complaint("takes no more")
+            client.sendall(b".")
+            assert b"done" == received(client)
+        code, out, errors = command.end()
+    assert (0, "") == (code, out), errors
+
+
 def test_a_thread_that_never_ends_does_not_keep_it(here):
     options = "--bind", "tcp://127.0.0.1:0", "--drain-timeout", "0", "--model", "thread"
     with serve(here, "Outer.Stuck", *options, measured=True) as command:

@@ -2,13 +2,14 @@
 
 import dataclasses
 import logging
+import socket
 import ssl
 
 import pytest
 import zope.event
 from zope.interface import Interface, classImplements
 
-from greensock import StreamRequestHandler, TCPServer, ThreadingMixIn, events
+from greensock import StreamRequestHandler, TCPServer, ThreadingMixIn, events, server_class
 from greensock.interfaces import (
     IAcceptFailed,
     IHandshakeFailed,
@@ -19,7 +20,17 @@ from greensock.interfaces import (
 )
 from greensock.testing import serving
 from tests import tls
-from tests.helpers import LOCAL, connect, recorded, rest, subscribed, wait_until
+from tests.helpers import (
+    LOCAL,
+    MODELS,
+    connect,
+    forks_beside_threads,
+    recorded,
+    rest,
+    served,
+    subscribed,
+    wait_until,
+)
 
 KINDS = [
     cls
@@ -124,6 +135,39 @@ def test_event_nobody_listens_for_is_not_built():
     events.emit(lambda *fields: pytest.fail("it was built"), "server")
     with subscribed(IServerStopped, lambda event: pytest.fail("it was told")):
         events.emit(events.ServerStarted, "server")
+
+
+class Echo(StreamRequestHandler):
+    def handle(self):
+        while data := self.request.recv(100):
+            self.request.sendall(data)
+
+
+@forks_beside_threads
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("messages", [1, 50])
+def test_messages_cost_no_event(model, messages, monkeypatch):
+    """However many there are, not even the question is asked whether anybody listens."""
+    kinds = []
+    emit = events.emit
+
+    def note(kind, *fields):
+        kinds.append(kind)
+        emit(kind, *fields)
+
+    deadlines = dict.fromkeys(["idle_timeout", "send_timeout", "request_timeout"], 60)
+    server = type("Server", (server_class(model),), deadlines)(LOCAL, Echo)
+    with served(server):
+        monkeypatch.setattr(events, "emit", note)
+        with connect(server) as client:
+            for _ in range(messages):
+                client.sendall(b"hello")
+                assert b"hello" == client.recv(5, socket.MSG_WAITALL)
+            client.shutdown(socket.SHUT_WR)
+            assert b"" == rest(client)
+        wait_until(lambda: len(kinds) > 1)
+        monkeypatch.undo()
+    assert [events.ConnectionOpened, events.ConnectionClosed] == kinds
 
 
 @pytest.mark.usefixtures("silence")
