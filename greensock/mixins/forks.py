@@ -39,6 +39,7 @@ class ForkingMixIn(OutsideMixIn):
     _gs_sentries: Sentries | None = None
     # Whether it was closed by somebody who could not wait for the end of the loop.
     _gs_was_left = False
+    _gs_reaper_is_at_work = False
 
     def process_request(self, request, client_address):
         """Fork a child that finishes the request. OSError if there can be none."""
@@ -80,10 +81,13 @@ class ForkingMixIn(OutsideMixIn):
         """Reap children for at most ``timeout`` seconds; whether none is left."""
         if self._gs_crew is None:
             return True
-        if self._gs_sentries is not None:
-            return self._gs_crew.wait(timeout)  # they are reaped on the loop's hub
+        if self._gs_sentries is not None or self._gs_reaper_is_at_work:
+            return self._gs_crew.wait(timeout)  # they are reaped on the loop's hub, or a thread
+        return self._gs_reap(timeout)
+
+    def _gs_reap(self, timeout):
         ends = None if timeout is None else monotonic() + timeout
-        for job in self._gs_crew:
+        for job in self._gs_crew or ():
             left = None if ends is None else max(0.0, ends - monotonic())
             if job.worker.wait(left):
                 self._gs_child_ended(job)
@@ -144,13 +148,17 @@ class ForkingMixIn(OutsideMixIn):
 
     def _gs_loop_closing(self, loop):
         super()._gs_loop_closing(loop)
+        # Whoever has closed the server has gone, and nobody else may ask for these.
+        self._gs_reaper_is_at_work = self._gs_was_left and bool(self._gs_crew)
         sentries, self._gs_sentries = self._gs_sentries, None
         if sentries is not None:
             sentries.close()
-        if self._gs_was_left and self._gs_crew:
-            # Whoever has closed the server has gone, and nobody else will ask for these.
-            reap = partial(self._gs_collect, None)
-            start_thread(reap, shown_as=self.collect_children, daemon=True)
+        if self._gs_reaper_is_at_work:
+            try:
+                reap = partial(self._gs_reap, None)
+                start_thread(reap, shown_as=self.collect_children, daemon=True)
+            except RuntimeError:  # the system refuses a thread
+                self._gs_reaper_is_at_work = False
 
     def _gs_has_room(self):
         if self._gs_is_full():

@@ -14,6 +14,7 @@ from ..interfaces import (
     IDrainStarted,
     IGreenServer,
     IInspection,
+    IPreforkServer,
     IRequestFailed,
     IServerStarted,
     IServerStopped,
@@ -29,7 +30,12 @@ _telling, _ending = Promises(), Promises()
 
 
 def try_operations(trial: Trial, make: Callable[[Any], Any], contracts: Any) -> None:
-    """Try what servers promise so that they can be left running; what takes longest comes last."""
+    """Try what servers promise so that they can be left running; what takes longest comes last.
+
+    Of a server with worker processes it holds in each of them, and cannot be seen from here.
+    """
+    if IPreforkServer in contracts:
+        return
     for promises in _telling, limits.promises, _ending:
         promises.try_all(trial, make, contracts)
 
