@@ -30,7 +30,7 @@ class Server(greensock.PreforkMixIn, greensock.{base}):
     upgrade_timeout = 20.0
 
     def worker_started(self, index):
-        self.version = open({version!r}, "rb").read()
+        self.version = open({version!r}, "rb").read().partition(b"#")[0]
 
     def verify_request(self, request, client_address):
         if self.address_family == 2:
@@ -44,6 +44,8 @@ def handle(request, client_address, server):
         request[1].sendto(b"%s\\n" % server.version, client_address)
         return
     while data := request.recv(100):
+        if data == b"half":
+            continue
         request.sendall(b"%d %s\\n" % (os.getpid(), server.version))
         if data == b".":
             break
@@ -106,7 +108,17 @@ class Program:
                 return self.ask(sock)
         sock.sendall(b"?")
         pid, version = sock.recv(100).split(b" ")
-        return int(pid), version.partition(b"#")[0].strip().decode()
+        return int(pid), version.strip().decode()
+
+    def half_asked(self, index):
+        """A connection on which a worker waits for more."""
+        pid = int(self.said(rf"worker {index} is ready, process (\d+)"))
+        while True:
+            sock = self.connect()
+            if self.ask(sock)[0] == pid:
+                sock.sendall(b"half")
+                return sock
+            sock.close()
 
     def workers(self):
         """The processes of workers that were ready, and have not ended."""

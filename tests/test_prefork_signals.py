@@ -2,9 +2,11 @@
 
 import os
 import signal
+from contextlib import ExitStack
 
 import pytest
 
+from tests.helpers import wait_until
 from tests.supervised import running
 
 every_share = pytest.mark.parametrize("share", ["reuseport", "listener", "balance"])
@@ -29,6 +31,33 @@ def test_quit_cuts(tmp_path):
         assert b"" == sock.recv(100)
         program.said(f"over {program.pid}")
         assert 0 == program.process.wait(30)
+
+
+def test_quit_cuts_who_drain_already(tmp_path):
+    with running(tmp_path) as program, program.half_asked(0) as sock:
+        program.signal(signal.SIGTERM)
+        program.said("draining")
+        program.signal(signal.SIGQUIT)
+        assert b"" == sock.recv(100)
+        program.said(f"over {program.pid}")
+        program.said("has ended.* drained, wait status 0", 2)
+
+
+@every_share
+def test_term_to_all_of_its_processes_loses_nobody(tmp_path, share):
+    with running(tmp_path, share) as program, ExitStack() as stack:
+        workers = program.workers()
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        socks = [stack.enter_context(program.connect()) for _ in range(10)]
+        for sock in socks:
+            sock.sendall(b"?")
+        os.killpg(program.process.pid, signal.SIGTERM)
+        program.said("draining")
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+        assert {b"one"} == {sock.recv(100).split()[1] for sock in socks}
+        program.said(f"over {program.pid}")
 
 
 def test_hup_replaces_ttin_adds_ttou_removes_usr1_reopens(tmp_path):
@@ -90,6 +119,31 @@ def test_a_new_version_that_fails_leaves_the_old_one_serving(tmp_path):
         program.said("has taken over")
         program.listen(2)
         program.wait_for_version("three")
+
+
+def test_a_new_version_does_not_come_to_sockets_of_one_that_ends(tmp_path):
+    with running(tmp_path) as program, program.half_asked(0) as sock:
+        program.becomes("two", "open('begun', 'w').close(); import time; time.sleep(60)")
+        program.signal(signal.SIGUSR2)
+        wait_until((tmp_path / "begun").exists)
+        program.signal(signal.SIGTERM)
+        program.said("did not get ready: this one was told to end")
+        sock.sendall(b"?")
+        assert b" one\n" in sock.recv(100)
+        program.said(f"over {program.pid}")
+
+
+def test_a_new_version_does_not_get_the_listener_of_one_that_was_removed(tmp_path):
+    with running(tmp_path) as program, program.half_asked(1):
+        descriptors = f"/proc/{program.pid}/fd"
+        before = len(os.listdir(descriptors))
+        program.signal(signal.SIGTTOU)
+        wait_until(lambda: len(os.listdir(descriptors)) < before)
+        program.becomes("two")
+        program.signal(signal.SIGUSR2)
+        program.said("has taken over")
+        program.listen(2)
+        program.wait_for_version("two")
 
 
 def test_the_workers_of_a_supervisor_that_is_killed_drain(tmp_path):

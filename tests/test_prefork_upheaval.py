@@ -1,6 +1,7 @@
 """What clients notice while workers, and programs, come and go."""
 
 import os
+import signal
 
 import pytest
 
@@ -15,6 +16,17 @@ every_share = pytest.mark.parametrize("share", ["reuseport", "listener", "balanc
 def test_nobody_is_failed_while_workers_and_program_are_replaced(tmp_path, share):
     with running(tmp_path, share) as program, Clients(program.address) as clients:
         reload(program, clients, reloads=1, upgrades=int(share == "reuseport"))
+    assert {} == clients.failed
+
+
+def test_nobody_is_failed_when_the_next_version_has_fewer_workers(tmp_path):
+    with running(tmp_path, workers=6) as program, Clients(program.address) as clients:
+        clients.go_on()
+        program.becomes("two", "Server.workers = 1")
+        program.signal(signal.SIGUSR2)
+        program.listen(2)
+        program.said("worker . has ended, .* removed", 5)
+        clients.go_on()
     assert {} == clients.failed
 
 

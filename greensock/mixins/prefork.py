@@ -95,7 +95,6 @@ class PreforkMixIn(Working):
             at_desk = self._gs_work_at_desk if has_desk else None
             self._gs_team = Team(self, self._gs_listener_for, self._gs_work, at_desk)
         self._gs_team.have(_cores() if self.workers == "cores" else self.workers)
-        self._gs_finish_inherited()
         return Supervisor(self, self._gs_team)
 
     def _gs_ask(self, order):

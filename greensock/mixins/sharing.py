@@ -1,5 +1,6 @@
 """How worker processes share one address, with each other and with the next version."""
 
+import errno
 import socket
 from typing import Any
 
@@ -90,12 +91,26 @@ class Sharing(ModelMixIn):
         """Have the queues emptied of listeners that this version has no worker for."""
         inherited, self._gs_inherited = self._gs_inherited, ()
         for fd in inherited:
-            self._gs_team.finish(native.Socket(fileno=fd))
+            self._gs_team.finish(self._gs_under_tls(native.Socket(fileno=fd)))
+
+    def _gs_forget_inherited(self):
+        """In a child process: close what is the supervisor's to go on with."""
+        inherited, self._gs_inherited = self._gs_inherited, ()
+        for fd in inherited:
+            native.close(fd)
+        inheritance.close()
 
     def _gs_bequest(self):
-        """What a new version of the program needs; see Successor."""
-        own = [slot for slot in self._gs_team.slots if slot.has_listener and slot.pushing is None]
-        return {self._gs_name: [self.fileno(), *(slot.listener.fileno() for slot in own)]}
+        """What a new version of the program needs; see Successor. OSError if it is not there."""
+        if self.fileno() < 0:
+            raise OSError(errno.EBADF, "the listener is released; resume() opens another one")
+        # The queue of a slot that goes is for those who are there to empty.
+        own = [
+            slot.listener.fileno()
+            for slot in self._gs_team.slots
+            if slot.is_wanted and slot.has_listener and slot.pushing is None
+        ]
+        return {self._gs_name: [self.fileno(), *own]}
 
     def _gs_disown(self):
         """The new version has it all; take nothing away from it."""
@@ -103,4 +118,5 @@ class Sharing(ModelMixIn):
 
     def _gs_note_ready(self):
         """All workers are ready."""
+        self._gs_finish_inherited()  # not before: until now the old version may stay
         inheritance.note_ready(self._gs_name)

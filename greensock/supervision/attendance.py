@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any
 
 import gevent
+from gevent.event import Event
 from gevent.socket import socket as Socket
 
 from .. import events, view
@@ -34,6 +35,7 @@ class Attendance:
         self._tasks = []
         self._taken = 0
         self._ready_at = None
+        self._is_served = Event()
         self._counting = Counting(server, worker) if counts else None
         jitter = server.max_requests_jitter
         self._most = server.max_requests and server.max_requests + random.randint(0, jitter)
@@ -66,6 +68,7 @@ class Attendance:
         self._ready_at = monotonic()
         self.publish()
         self._line.say("ready")
+        self._is_served.set()
 
     def note_left(self, live):
         """A request has ended, and there are so many."""
@@ -132,27 +135,28 @@ class Attendance:
         self._drain()
 
     def _leave(self):
+        # Whether others will serve those in the queue is for the supervisor to say: it may have
+        # been told to end as well.
         self._line.say("leaving")
-        self._retire()
 
     def _drain(self, are_out="0", *seconds):
         """End once the queue is empty, within so many seconds, or the server's own limit."""
         self.newcomers_are_out = are_out == "1"
         if not self._is_leaving:
             self._is_leaving = True
-            self._begin(lambda: self._end(*map(float, seconds)))
+            self._begin(self._is_served.wait, lambda: self._end(*map(float, seconds)))
             self.publish()
 
     def _end(self, *seconds):
         try:
             self._server.worker_stopping()
-        except Exception as error:
+        except BaseException as error:  # such as SystemExit
             events.emit(events.WorkerFailed, self._server, self._server.worker_index, error)
         self._server.drain(*seconds)
 
     def _cut(self):
         self._is_leaving = True
-        self._begin(lambda: self._server.drain(0))
+        self._begin(self._is_served.wait, self._server._gs_drain_at_once)
 
     def _reopen(self):
         self._begin(self._server.reopen_logs)

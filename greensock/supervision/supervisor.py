@@ -88,6 +88,7 @@ class Supervisor:
     def leave_to(self, slot):
         """In a worker of ``slot``: close all that is not its own."""
         self._orders.close()
+        self._server._gs_forget_inherited()
         self._team.close_in_child(slot)
 
     def close(self):
@@ -124,11 +125,14 @@ class Supervisor:
             _ORDERS[order](self)
         due = [timeout]
         if self._ending is None:
+            # Not before the orders, because whoever ends a whole group of processes ends all of
+            # these: then those who were told to drain shall leave nothing in a queue.
+            self._team.let_leave()
             self._replace_next()
-            due += [self._team.fill(), self._team.kill_hung(self._server.worker_timeout)]
-            due.append(self._end_if_due())
+            due += [self._team.fill(), self._end_if_due()]
         elif self._ending == "stop":
             return
+        due.append(self._team.kill_hung(self._server.worker_timeout))
         due.append(self._server._gs_look_in(self))
         others = [self._orders]
         if self._successor is not None:
@@ -151,9 +155,17 @@ class Supervisor:
 
     def _look_at_successor(self):
         """See how it is getting on; seconds until its time is over, None for no limit."""
-        successor, limit = self._successor, self._server.upgrade_timeout
+        limit = self._server.upgrade_timeout
+        left = None if limit is None else self._successor.began_at + limit - monotonic()
+        return self._go_by_successor(left, f"it was not ready within {limit} s")
+
+    def _go_by_successor(self, left, otherwise):
+        """Leave to it if it is ready, and dismiss it if it has failed or no seconds are ``left``.
+
+        ``otherwise``: why, in that case. Returned is for how long to leave it alone.
+        """
+        successor = self._successor
         is_ready = successor.is_ready()
-        left = None if limit is None else max(0.0, successor.began_at + limit - monotonic())
         if is_ready:
             self._was_succeeded = True
             self._successor = None
@@ -162,10 +174,10 @@ class Supervisor:
             notify(f"MAINPID={successor.pid}")
             events.emit(events.UpgradeEnded, self._server, successor.pid)
             self._server.drain()
-        elif is_ready is not None or left == 0.0:
+        elif is_ready is not None or left is not None and left <= 0.0:
             self._successor = None
             how = successor.dismiss()
-            reason = how if is_ready is not None else f"it was not ready within {limit} s"
+            reason = how if is_ready is not None else otherwise
             events.emit(events.UpgradeFailed, self._server, successor.pid, reason)
         else:
             return left
@@ -188,6 +200,9 @@ class Supervisor:
     # The orders
 
     def _stop(self):
+        if self._ending is not None:
+            return  # which leaves those at work the time they were given
+        self._decide_about_successor()
         self._ending = "stop"
         self._team.board.state = "stopped"
         self._team.tell_desk("suspend")
@@ -216,8 +231,16 @@ class Supervisor:
         if self._ending is None:
             self._server.drain(*([] if seconds is None else [float(seconds)]))
 
+    def _decide_about_successor(self):
+        # It may not come later to sockets that were closed to newcomers, or have nobody there.
+        if self._successor is not None:
+            self._go_by_successor(0.0, "this one was told to end")
+
     def _drain(self):
         if self._ending is None:
+            self._decide_about_successor()
+            if not self._was_succeeded:
+                self._team.fill_vacancies()
             self._ending = "drain"
             self._team.board.state = "draining"
             self._are_out = not self._was_succeeded and self._team.keep_newcomers_out()
@@ -236,13 +259,14 @@ class Supervisor:
         """Have the workers empty the queues, and whoever comes after that refused."""
         left = self._server._gs_drain_left()
         if self._was_succeeded and not self._team.balances:
-            self._team.say("retire")  # others serve those in the queue
+            self._team.leave_queues_to_others()
         else:
             self._team.say("drain", int(self._are_out), *([] if left is None else [left]))
         self._team.close_listeners()
         self._server._gs_release_listener()
 
     def _cut(self):
+        self._decide_about_successor()
         self._ending = "cut"
         self._team.board.state = "draining"
 

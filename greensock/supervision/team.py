@@ -39,6 +39,7 @@ class Team:
         self._open_listener = open_listener
         self._work = work
         self._serials = count()
+        self._leavers = []
 
     @property
     def workers(self):
@@ -73,7 +74,9 @@ class Team:
 
     def finish(self, listener):
         """Have what is in the queue of a listener served, and then close it."""
-        self._add(self._next_index(), listener, None).give_up()
+        slot = self._add(self._next_index(), listener, None)
+        _shut(slot)
+        slot.give_up()
 
     def _next_index(self):
         taken = {slot.index for slot in self.slots}
@@ -104,9 +107,21 @@ class Team:
                 last.is_wanted = last.wants_successor = False
                 if self.tell_desk("without", last.index):
                     return  # to be given up when the desk has understood
-            elif last.has_listener and not _migrates():
-                last.is_shut = keep_newcomers_out(last.listener)
+            elif last.has_listener:
+                _shut(last)
             last.give_up()
+
+    def let_leave(self):
+        """Have those retire who have asked for it."""
+        while self._leavers:
+            slot, worker = self._leavers.pop()
+            slot.retire(worker, "asked")
+
+    def fill_vacancies(self):
+        """Have somebody for every queue that nobody takes from, if it is time."""
+        for slot in self.slots:
+            if slot.worker is None:
+                slot.fill(self._begin)
 
     def fill(self):
         """Have somebody where somebody is missing; seconds until there may be more to do."""
@@ -193,7 +208,7 @@ class Team:
             self.tell_desk("ready", slot.index, worker.child.pid)
             slot.note_ready(worker)
         elif word == "leaving":
-            slot.retire(worker, "asked")
+            self._leavers.append((slot, worker))
         elif word == "resting":
             slot.note_resting(worker)
         elif word == "done":
@@ -276,6 +291,13 @@ class Team:
         for slot in self.slots:
             slot.retire_all(reason)
 
+    def leave_queues_to_others(self):
+        """Have everybody leave whose queue the next version has. It has not those that go."""
+        for slot in self.slots:
+            if slot.is_wanted:
+                for worker in slot.workers:
+                    worker.line.say("retire")
+
     def say(self, *words):
         """Say it to everybody."""
         for _, worker in self.workers:
@@ -340,6 +362,12 @@ class Team:
                 other.pushing.close()
         for _, worker in self._everybody:
             worker.forget()
+
+
+def _shut(slot):
+    """Lead newcomers elsewhere than to a slot that goes."""
+    if not _migrates():
+        slot.is_shut = keep_newcomers_out(slot.listener)
 
 
 def _migrates():

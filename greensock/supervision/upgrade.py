@@ -121,11 +121,16 @@ class Inheritance:
         self._awaited.discard(name)
         if self._ready >= 0 and not self._awaited:
             os.write(self._ready, b"!")
+            self.close()  # the new version has no use for what is left
+
+    def close(self):
+        """Have nothing any more, here or in a child process."""
+        if self._ready >= 0:
             native.close(self._ready)
             self._ready = -1
-            for fd in sum(self._sockets.values(), []):
-                native.close(fd)  # the new version has no use for them
-            self._sockets = {}
+        for fd in sum(self._sockets.values(), []):
+            native.close(fd)
+        self._sockets = {}
 
 
 inheritance = Inheritance()
