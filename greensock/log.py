@@ -110,10 +110,11 @@ subscribe(interfaces.IWorkerEnded, _write_end)
 
 
 def _write_worker_failure(event):
+    who = "the supervisor or its desk" if event.index is None else f"worker {event.index}"
     if isinstance(event.error, CommandError):
-        logger.error("worker %s failed: %s", event.index, event.error)
+        logger.error("%s failed: %s", who, event.error)
     else:
-        logger.error("worker %s failed", event.index, exc_info=event.error)
+        logger.error("%s failed", who, exc_info=event.error)
 
 
 subscribe(interfaces.IWorkerFailed, _write_worker_failure)

@@ -14,6 +14,9 @@ OVERLOAD = ("backlog", "reject", "close")
 WORKER_MODELS = ("greenlet", "thread")
 SHARE = ("reuseport", "listener", "balance")
 
+# More than any machine has a use for, and fewer than a supervisor has cards for.
+MOST_WORKERS = 512
+
 
 def _one_of(values: tuple[str, ...]) -> str:
     return f"one of {', '.join(map(repr, values))}"
@@ -91,8 +94,8 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "max_workers": _WHOLE,
     "workers": (
-        lambda value: value == "cores" or _is_whole(value),
-        "a whole number, 1 or more, or 'cores' for one on each processor",
+        lambda value: value == "cores" or _is_whole(value) and value <= MOST_WORKERS,
+        f"a whole number from 1 to {MOST_WORKERS}, or 'cores' for one on each processor",
     ),
     "worker_model": (WORKER_MODELS.__contains__, _one_of(WORKER_MODELS)),
     "share": (SHARE.__contains__, _one_of(SHARE)),

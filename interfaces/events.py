@@ -49,7 +49,7 @@ class IWorkerFailed(IServerEvent):
     Told in the worker, or in the supervisor if the system refused it a process.
     """
 
-    index = Attribute("Its place, 0 for the first; None for the desk.")
+    index = Attribute("Its place, 0 for the first; None for the desk, or the supervisor itself.")
     error = Attribute("The exception.")
 
 

@@ -45,8 +45,8 @@ class IPreforkServer(IConcurrencyModel):
     """
 
     workers = Attribute(
-        "How many there shall be: a whole number, 1 or more, or 'cores' for one on each processor "
-        "that this process may use. ``add_worker`` and ``remove_worker`` change it."
+        "How many there shall be: a whole number from 1 to 512, or 'cores' for one on each "
+        "processor that this process may use. ``add_worker`` and ``remove_worker`` change it."
     )
     worker_model = Attribute(
         "What runs the requests in a worker: 'greenlet' or 'thread'. It is of no account in a "
@@ -58,7 +58,9 @@ class IPreforkServer(IConcurrencyModel):
         "'listener': all wait on one, and take one at a time. 'balance': one more process accepts, "
         "and deals each connection to the worker that has the fewest, which keeps long ones even. "
         "'reuseport' is 'listener' for a Unix socket, for a socket that was adopted, and where the "
-        "system has no SO_REUSEPORT, and so is 'balance' for datagrams."
+        "system has no SO_REUSEPORT, and so is 'balance' for datagrams. Options that were set on "
+        "the server's socket are set on all listeners; what else was done to it, such as joining "
+        "a multicast group, is done to that of the first worker alone."
     )
     worker_timeout = Attribute(
         "Seconds for which a worker's hub may stand still, and for which it may take to be ready, "
@@ -117,8 +119,9 @@ class IPreforkServer(IConcurrencyModel):
     def reopen_logs():
         """Called in the supervisor and in every worker on SIGUSR1.
 
-        Has every ``logging.FileHandler`` of the ``logging`` module begin its file anew. An
-        application that logs elsewhere overrides it.
+        Has every ``logging.FileHandler`` of the ``logging`` module begin its file anew, and append
+        to it, as other processes do. An application that logs elsewhere overrides it. What it
+        raises is reported.
         """
 
     def reload():
@@ -145,6 +148,6 @@ class IPreforkServer(IConcurrencyModel):
         began with, and gets the sockets: its server that binds the same address goes on with them.
         When its workers are ready it serves, and this one drains and ends; nobody is refused in
         between. If it ends before that, or takes too long, this one goes on, and that is told by an
-        IUpgradeFailed. While one is under way another call does nothing. Asks and returns; any
-        thread and signal handler may.
+        IUpgradeFailed. If this one is told to end before that, both do. While one is under way
+        another call does nothing. Asks and returns; any thread and signal handler may.
         """

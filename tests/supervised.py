@@ -147,8 +147,10 @@ class Program:
 
 
 @contextmanager
-def running(folder, share="reuseport", base="TCPServer", address=("127.0.0.1", 0), workers=2):
-    (folder / "version").write_text("one#")
+def running(
+    folder, share="reuseport", base="TCPServer", address=("127.0.0.1", 0), workers=2, code=""
+):
+    (folder / "version").write_text(f"one#{code}")
     options = {
         "patched": world.PATCHED,
         "share": share,

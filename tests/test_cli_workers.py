@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import time
@@ -277,7 +278,8 @@ def status(here):
 
 BIND = "serve handlers:Pid --bind tcp://127.0.0.1:0"
 COMMAND_LINES = {
-    f"{BIND} --workers 0": "argument --workers: '0' is neither a whole number above 0",
+    f"{BIND} --workers 0": "argument --workers: '0' is neither a whole number from 1 to 512 nor",
+    f"{BIND} --workers 513": "'513' is neither a whole number from 1 to 512 nor 'cores'",
     f"{BIND} --workers none": "argument --workers: 'none' would serve nobody",
     f"{BIND} --workers 2 --model fork": "--model is fork: choose --model greenlet or thread, or",
     f"{BIND} --workers 2 --model inline": "--model is inline: choose",
@@ -289,6 +291,8 @@ COMMAND_LINES = {
     f"{BIND} --workers 2 --max-requests-jitter none": "'none' is no whole number",
     f"{BIND} --workers 2 --max-rss 1.5G": "'1.5G' is no number of bytes above 0, as in 200M or 1G",
     f"{BIND} --workers 2 --share evenly": "argument --share: invalid choice: 'evenly'",
+    f"{BIND} --workers 2 --control=": "argument --control: '' is no path in the file system",
+    f"{BIND} --workers 2 --control .": "another command serves there, or it is no socket; give",
     f"{BIND} --workers 2 --control no/where": "cannot open --control 'no/where': ",
     f"{BIND} --workers 2 --status x": "--status: 'x' has no port from 0 to 65535",
     "serve handlers:Nobody --workers 2": "'handlers' has no 'Nobody'; it defines Pid, Packets",
@@ -311,6 +315,16 @@ def test_what_ends_the_process_it_is_tried_out_in_is_told():
     try_out(lambda: None, "nothing")
     with pytest.raises(CommandError, match="^leaving ended its process, wait status 768$"):
         try_out(lambda: os._exit(3), "leaving")
+
+
+@worldless
+def test_too_few_descriptors_are_told_in_one_line(here):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+
+    with running(*BIND.split(), "--workers", "200", cwd=here, preexec_fn=limit) as process:
+        expected = "greensock: cannot have 200 workers: Too many open files\n"
+        assert (1, "", expected) == process.end()
 
 
 def test_a_status_that_is_in_use_is_told_in_one_line(here, capsys, monkeypatch):

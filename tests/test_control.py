@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from hypothesis import given, settings
@@ -243,6 +243,35 @@ def test_one_that_nobody_answers_at_is_replaced(path):
         other = type("Server", (Server,), {"control_path": path})(LOCAL, Trap)
         with other, pytest.raises(OSError):
             other.serve_forever()
+
+
+def test_the_next_program_takes_the_place_however_deep_that_is(tmp_path, monkeypatch):
+    folder = tmp_path / ("deep" * 25)
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    first, second = control.ControlSocket("here"), control.ControlSocket("here", later=True)
+    second.take_place()
+    first.close()
+    assert ["here"] == os.listdir(folder)
+    second.close()
+    assert [] == os.listdir(folder)
+
+
+def test_a_path_with_no_room_for_the_next_program_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match="98 bytes at most"):
+        control.ControlSocket("x" * 99)
+    control.ControlSocket("x" * 98).close()
+
+
+def test_one_who_sends_too_much_and_goes_is_no_error(path, capfd):
+    with at_work(path, workers=1):
+        for _ in range(100):
+            with connect_to(path, socket.AF_UNIX) as sock, suppress(OSError):
+                sock.sendall(b"x" * 5000)
+        with asking(path) as client:
+            assert 1 == client.ask("status")["wanted"]
+    assert "" == capfd.readouterr().err
 
 
 def test_hostile_clients_are_ended_and_nobody_waits_for_them(path, monkeypatch):

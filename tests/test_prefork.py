@@ -1,8 +1,10 @@
 """Workers that stay: what serves, whoever they are, and who comes when one is gone."""
 
+import logging
 import mmap
 import os
 import signal
+import socket
 import socketserver
 from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
@@ -455,3 +457,68 @@ def test_whoever_connects_while_one_that_was_removed_finishes_comes_to_another(s
         wait_until(lambda: not any(is_with_the_last() for _ in range(10)))
         assert not of(record, IWorkerEnded)
         gate[0] = 1
+
+
+def test_options_of_the_listener_are_those_of_all_of_them():
+    options = [
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+        (socket.SOL_SOCKET, socket.SO_RCVBUF),
+    ]
+
+    class Tuned(Server):
+        workers = 3
+
+        def server_bind(self):
+            for level, option in options:
+                self.socket.setsockopt(level, option, 30_000)
+            super().server_bind()
+
+    with at_work(server := Tuned(LOCAL, Pid)):
+        listeners = [slot.listener for slot in server._gs_team.slots]
+        assert len(set(listeners)) == 3
+        for level, option in options:
+            assert 1 == len({each.getsockopt(level, option) for each in listeners})
+
+
+def test_what_other_servers_of_the_program_hold_is_not_held_by_its_workers():
+    with at_work(one := new_server(Pid)):
+        other, third = new_server(Pid), greensock.GreenletTCPServer(LOCAL, Pid)
+        with served(other), served(third):
+            pids_of(other, 2)
+            for pid in pids_of(one, 2):
+                os.kill(pid, signal.SIGKILL)  # the next ones come when all the others are there
+                wait_until(lambda pid=pid: pid not in children())
+            assert 2 == len(pids_of(one, 2))
+        assert refused(other) and refused(third)
+
+
+@pytest.mark.parametrize("mode", ["a", "w"])
+def test_log_files_are_begun_anew_whatever_they_were_opened_for(tmp_path, mode):
+    server = new_server(Pid)
+    handler = logging.FileHandler(tmp_path / "log", mode=mode)
+    try:
+        for name in "one", "two":
+            handler.handle(logging.makeLogRecord({"msg": name}))
+            (tmp_path / "log").rename(tmp_path / name)
+            server.reopen_logs()
+        assert ["one\n", "two\n"] == [(tmp_path / name).read_text() for name in ("one", "two")]
+    finally:
+        handler.close()
+        server.server_close()
+
+
+def test_logs_that_cannot_be_begun_anew_end_nothing():
+    class Wrong(Server):
+        def reopen_logs(self):
+            raise ValueError("no such thing")
+
+    with at_work(server := Wrong(LOCAL, Pid)) as record:
+        server._gs_loop.ask("reopen")
+        wait_until(lambda: of(record, IWorkerFailed))
+        assert 2 == len(pids_of(server, 2))
+
+
+def test_a_wait_may_be_longer_than_the_system_can_count():
+    with at_work(server := new_server(Pid, worker_timeout=1e12)):
+        assert 2 == len(pids_of(server, 2))

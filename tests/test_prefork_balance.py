@@ -1,5 +1,6 @@
 """One who accepts for all, and deals out evenly."""
 
+import errno
 import os
 import signal
 from contextlib import ExitStack
@@ -7,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 import greensock
-from greensock.interfaces import IWorkerEnded, IWorkerStarted
+from greensock.interfaces import IAcceptPaused, IWorkerEnded, IWorkerStarted
 from tests.helpers import (
     Call,
     Echo,
@@ -17,9 +18,11 @@ from tests.helpers import (
     ask,
     connect,
     forks_beside_threads,
+    no_descriptors_left,
     recorded,
     rest,
     serving,
+    subscribed,
     wait_until,
 )
 from tests.teams import at_work, new_server, of, pids_of, refused, state_of
@@ -154,3 +157,26 @@ def test_a_burst_is_dealt_out_whole():
         for client in clients:
             client.sendall(b"hello")
         assert {b"hello"} == {client.recv(100) for client in clients}
+
+
+def test_who_comes_while_a_worker_is_out_of_descriptors_is_served_afterwards(mailbox):
+    class Hoards(greensock.BaseRequestHandler):
+        def handle(self):
+            if self.request.recv(1) == b"!":
+                with no_descriptors_left():
+                    self.request.sendall(b"there are none")
+                    self.request.recv(1)
+            self.request.sendall(b"done")
+
+    with subscribed(IAcceptPaused, lambda event: mailbox.put(event.error.errno)):
+        with at_work(server := new_server(Hoards, workers=1, share="balance")):
+            with connect(server) as one, connect(server) as other:
+                one.sendall(b"!")
+                assert b"there are none" == one.recv(100)
+                with connect(server) as late:
+                    assert errno.EMFILE == mailbox.get()
+                    one.sendall(b"?")
+                    late.sendall(b"?")
+                    assert b"done" == rest(late)
+                other.sendall(b"?")
+                assert b"done" == rest(other)

@@ -2,10 +2,13 @@
 
 import os
 import signal
+import socket
+import time
 from contextlib import ExitStack
 
 import pytest
 
+from greensock.net import native
 from tests.helpers import wait_until
 from tests.supervised import running
 
@@ -57,7 +60,6 @@ def test_term_to_all_of_its_processes_loses_nobody(tmp_path, share):
         for pid in workers:
             os.kill(pid, signal.SIGCONT)
         assert {b"one"} == {sock.recv(100).split()[1] for sock in socks}
-        program.said(f"over {program.pid}")
 
 
 def test_hup_replaces_ttin_adds_ttou_removes_usr1_reopens(tmp_path):
@@ -144,6 +146,38 @@ def test_a_new_version_does_not_get_the_listener_of_one_that_was_removed(tmp_pat
         program.said("has taken over")
         program.listen(2)
         program.wait_for_version("two")
+
+
+def test_a_new_version_serves_the_status_where_it_wants_to(tmp_path):
+    with ExitStack() as stack:
+        socks = [stack.enter_context(native.Socket()) for _ in range(2)]
+        for sock in socks:
+            sock.bind(("127.0.0.1", 0))
+        old, new = (sock.getsockname() for sock in socks)
+    code = "Server.status_address = '{}:{}'"
+    with running(tmp_path, code=code.format(*old)) as program:
+        before = program.pid
+        program.becomes("two", code.format(*new))
+        program.signal(signal.SIGUSR2)
+        program.listen(2)
+        program.said(f"over {before}")
+        socket.create_connection(new, timeout=30).close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(old, timeout=30).close()
+
+
+def test_who_was_stopped_with_all_the_others_is_not_taken_for_one_that_hangs(tmp_path):
+    with running(tmp_path, code="Server.worker_timeout = 2.0") as program:
+        os.killpg(program.process.pid, signal.SIGSTOP)
+        ends = time.monotonic() + 2.5
+        wait_until(lambda: time.monotonic() > ends)
+        # It looks at the others before they can say that they live.
+        program.signal(signal.SIGCONT)
+        program.signal(signal.SIGHUP)
+        program.said("is ready", 3)
+        os.killpg(program.process.pid, signal.SIGCONT)
+        program.said("replaced", 2)
+        assert "hung" not in program.errors
 
 
 def test_the_workers_of_a_supervisor_that_is_killed_drain(tmp_path):

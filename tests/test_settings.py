@@ -67,7 +67,7 @@ CASES = {
 }
 
 PREFORK = {
-    "workers": ((1, 64, "cores"), (None, *NO_COUNT), "a whole number, 1 or more, or 'cores'"),
+    "workers": ((1, 512, "cores"), (None, 513, *NO_COUNT), "a whole number from 1 to 512, or"),
     "worker_model": (("greenlet", "thread"), (None, "fork", 1), "one of 'greenlet', 'thread'"),
     "share": (("reuseport", "listener", "balance"), (None, "evenly", 1), "one of 'reuseport', "),
     "worker_timeout": (LIMITS, NO_LIMIT, "a number of seconds above 0, or None for no limit"),

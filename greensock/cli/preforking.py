@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import CommandError
 from ..settings import SHARE, WORKER_MODELS
 from .endpoints import Endpoint
-from .values import count, limit, size, whole, workers
+from .values import count, limit, size, socket_path, whole, workers
 
 # Settings that every server with workers can have, by name, and the options they come from.
 WORKER_SETTINGS = {
@@ -61,7 +61,12 @@ def add_worker_settings(parser: ArgumentParser) -> None:
         "how long the program that SIGUSR2 starts may take to be ready (default: 60)",
         type=limit,
     )
-    add("control_path", "PATH", "a Unix socket for 'greensock ctl', for the owner alone")
+    add(
+        "control_path",
+        "PATH",
+        "a Unix socket for 'greensock ctl', for the owner alone",
+        type=socket_path,
+    )
     group.add_argument(
         "--preload",
         action="store_true",

@@ -4,8 +4,10 @@ Rule: the supervisor does not import the handler, unless it is asked to. Every w
 one that replaces another has the code of its time.
 """
 
+import errno
 import importlib
 import os
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
@@ -95,6 +97,10 @@ def prepare(
         )
         try:
             server.serve_forever()
+        except OSError as error:
+            reason = error.strerror or error
+            print(f"greensock: cannot have {options.workers} workers: {reason}", file=sys.stderr)
+            return 1
         finally:
             news.note_ending()
             server.server_close()
@@ -165,9 +171,11 @@ def _open_control(server: Any) -> None:
     try:
         server._gs_open_control()
     except OSError as error:
+        remedy = "give a path in a directory of yours"
+        if error.errno == errno.EADDRINUSE:
+            remedy = "another command serves there, or it is no socket; give another path"
         raise CommandError(
-            f"cannot open --control {server.control_path!r}: {error.strerror or error}; "
-            "give a path in a directory of yours"
+            f"cannot open --control {server.control_path!r}: {error.strerror or error}; {remedy}"
         ) from None
 
 

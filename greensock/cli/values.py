@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..net.owners import owner_ids
-from ..settings import check_setting
+from ..settings import MOST_WORKERS, check_setting
 
 _ESCAPES = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
 
@@ -63,10 +63,20 @@ def some(text: str) -> int:
 
 def workers(text: str) -> int | str:
     """How many workers: a whole number, 1 or more, or 'cores'."""
-    value: int | str | None = text if text == "cores" else count(text)
+    if text == "cores":
+        return text
+    expected = f"neither a whole number from 1 to {MOST_WORKERS} nor 'cores'"
+    value = _number(text, expected, int, lambda value: 1 <= value <= MOST_WORKERS)
     if value is None:
         raise ArgumentTypeError("'none' would serve nobody; give a whole number above 0 or 'cores'")
-    return value
+    return int(value)
+
+
+def socket_path(text: str) -> str:
+    """A path in the file system."""
+    if not text:
+        raise ArgumentTypeError("'' is no path in the file system")
+    return text
 
 
 def size(text: str) -> int | None:

@@ -6,6 +6,7 @@ from typing import Any
 from .. import events
 from ..net import native
 from ..net.addresses import url_of
+from ..net.listeners import note_listening
 from ..supervision.control import Control, ControlSocket
 from ..supervision.desk import Desk
 from ..supervision.sites import open_site
@@ -43,6 +44,7 @@ class Fronting(Sharing):
         if self.status_address is not None and self._gs_site is None:
             fds = inheritance.take(self._gs_site_name)
             self._gs_site = native.Socket(fileno=fds[0]) if fds else open_site(self.status_address)
+            note_listening(self._gs_site)
 
     def _gs_close_front(self):
         control, self._gs_control = self._gs_control, None
@@ -53,7 +55,7 @@ class Fronting(Sharing):
 
     @property
     def _gs_site_name(self):
-        return f"{self._gs_name}, status"
+        return f"{self._gs_name}, status at {self.status_address}"
 
     def _gs_bequest(self):
         bequest = super()._gs_bequest()

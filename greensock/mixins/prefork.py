@@ -8,6 +8,7 @@ from zope.interface import implementer
 
 from ..interfaces import IPreforkServer
 from ..loop import is_closed
+from ..net.listeners import accepts_connections, note_listening
 from ..supervision.supervisor import Supervisor
 from ..supervision.team import Team
 from .working import Working
@@ -43,7 +44,7 @@ class PreforkMixIn(Working):
         for reference in list(logging._handlerList):  # type: ignore[attr-defined]
             handler = reference()
             if isinstance(handler, logging.FileHandler):
-                handler.close()  # it is opened again when there is something to write
+                _begin_anew(handler)
 
     def reload(self) -> None:
         """Have the workers replaced, one by one."""
@@ -89,6 +90,8 @@ class PreforkMixIn(Working):
             return super()._gs_new_loop(hub)
         if self.fileno() < 0 and self._gs_suspended != "release":
             raise is_closed(self)
+        if accepts_connections(self.socket):
+            note_listening(self.socket)
         self._gs_open_front()
         if self._gs_team is None:
             has_desk = self._gs_balances() or self._gs_counters()
@@ -122,6 +125,20 @@ class PreforkMixIn(Working):
         Seconds after which to call it again at the latest, None for no limit.
         """
         return None
+
+
+def _begin_anew(handler):
+    # Not closed, because one that was opened with 'w' would then be silent for ever. Other
+    # processes write to the new file as well: none of them may truncate it.
+    handler.acquire()
+    try:
+        former = handler.stream
+        if former is not None:
+            handler.mode = handler.mode.replace("w", "a").replace("x", "a")
+            handler.stream = handler._open()
+            former.close()
+    finally:
+        handler.release()
 
 
 def _cores():

@@ -5,7 +5,7 @@ import socket
 from typing import Any
 
 from ..net import handover, native
-from ..net.listeners import let_rebind, note_listening
+from ..net.listeners import let_rebind, note_listening, set_alike
 from ..supervision.hatch import hatch
 from ..supervision.upgrade import inheritance
 from .base import ModelMixIn
@@ -52,9 +52,7 @@ class Sharing(ModelMixIn):
         listener = native.Socket(self.socket.family, self.socket.type)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            if listener.family == socket.AF_INET6:
-                only = self.socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+            set_alike(listener, self.socket)
             let_rebind(listener)
             listener.bind(self.socket.getsockname())
             if listener.type == socket.SOCK_STREAM:

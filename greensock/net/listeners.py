@@ -1,6 +1,7 @@
 """Making the socket a server waits on: opened, or adopted from whoever opened it."""
 
 import socket
+import struct
 from typing import Any
 from weakref import WeakSet
 
@@ -9,6 +10,34 @@ from .handover import portable, raw
 
 # Linux caps it at net.core.somaxconn. A short queue makes clients of a burst wait a second.
 BACKLOG = max(128, socket.SOMAXCONN)
+
+_SOCKET = (
+    "SO_BINDTODEVICE SO_BROADCAST SO_BUSY_POLL SO_DONTROUTE SO_KEEPALIVE SO_LINGER SO_MARK "
+    "SO_OOBINLINE SO_PRIORITY SO_RCVBUF SO_RCVLOWAT SO_SNDBUF"
+)
+_IP = "IP_FREEBIND IP_RECVTOS IP_TOS IP_TRANSPARENT IP_TTL"
+_IPV6 = "IPV6_RECVTCLASS IPV6_TCLASS IPV6_UNICAST_HOPS IPV6_V6ONLY"
+_TCP = (
+    "TCP_CONGESTION TCP_DEFER_ACCEPT TCP_FASTOPEN TCP_KEEPCNT TCP_KEEPIDLE TCP_KEEPINTVL "
+    "TCP_MAXSEG TCP_NODELAY TCP_NOTSENT_LOWAT TCP_USER_TIMEOUT"
+)
+_OPTIONS = [
+    (getattr(socket, level), getattr(socket, name))
+    for level, names in (
+        ("SOL_SOCKET", _SOCKET),
+        ("IPPROTO_IP", _IP),
+        ("IPPROTO_IPV6", _IPV6),
+        ("IPPROTO_TCP", _TCP),
+    )
+    for name in names.split()
+    if hasattr(socket, name)
+]
+
+# Linux keeps room for its own records, and tells of twice of what it was asked for.
+_DOUBLED = (socket.SO_RCVBUF, socket.SO_SNDBUF)
+
+# Bytes of an option's value, at most.
+_LONGEST = 64
 
 # Every listening socket known here: one that stayed open in a forked child would keep its
 # address in use, and clients waiting in its backlog.
@@ -26,11 +55,15 @@ def note_for_child(descriptor: Any) -> None:
     _others.add(descriptor)
 
 
-def close_all_in_child() -> None:
-    """Close everything that was noted, listeners past any hub they may belong to."""
+def close_all_in_child(*but: Any) -> None:
+    """Close everything that was noted, listeners past any hub they may belong to.
+
+    ``but``: sockets that stay open.
+    """
+    kept = [raw(listener) for listener in but]
     for listener in _listening:
         inner = raw(listener)
-        if inner is not None:
+        if inner is not None and inner not in kept:
             inner.close()
     for descriptor in _others:
         descriptor.close()
@@ -82,6 +115,23 @@ def let_rebind(sock: Any) -> None:
     """
     if sock.type == socket.SOCK_STREAM and sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+
+def set_alike(sock: Any, model: Any) -> None:
+    """Set the options of ``sock`` that connections and datagrams notice as they are on ``model``.
+
+    To be called before it is bound. What cannot be is left alone, such as membership in groups.
+    """
+    for level, option in _OPTIONS:
+        try:
+            value = model.getsockopt(level, option, _LONGEST)
+            if value == sock.getsockopt(level, option, _LONGEST):
+                continue
+            if level == socket.SOL_SOCKET and option in _DOUBLED:
+                value = struct.pack("@i", struct.unpack("@i", value)[0] // 2)
+            sock.setsockopt(level, option, value)
+        except (OSError, struct.error):
+            pass  # not for this kind of socket, or not for this user
 
 
 def accepts_connections(sock: Any) -> bool:

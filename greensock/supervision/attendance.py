@@ -148,10 +148,7 @@ class Attendance:
             self.publish()
 
     def _end(self, *seconds):
-        try:
-            self._server.worker_stopping()
-        except BaseException as error:  # such as SystemExit
-            events.emit(events.WorkerFailed, self._server, self._server.worker_index, error)
+        self._call(self._server.worker_stopping)
         self._server.drain(*seconds)
 
     def _cut(self):
@@ -159,13 +156,19 @@ class Attendance:
         self._begin(self._is_served.wait, self._server._gs_drain_at_once)
 
     def _reopen(self):
-        self._begin(self._server.reopen_logs)
+        self._begin(lambda: self._call(self._server.reopen_logs))
 
     def _suspend(self, how):
         self._begin(lambda: self._server.suspend(release=how == "release"), self.publish)
 
     def _resume(self):
         self._begin(self._server.resume, self.publish)
+
+    def _call(self, hook):
+        try:
+            hook()
+        except BaseException as error:  # such as SystemExit
+            events.emit(events.WorkerFailed, self._server, self._server.worker_index, error)
 
     def _begin(self, *steps):
         self._tasks.append(gevent.spawn(_do, steps))

@@ -4,9 +4,11 @@ The supervisor binds it, so that it is there before the workers and stays when a
 answers.
 """
 
+import errno
 import json
 import os
 import socket
+from contextlib import suppress
 
 from gevent import Timeout
 
@@ -25,6 +27,12 @@ CLIENTS = 64
 
 BACKLOG = 16
 
+# What is added to the path while another program is there.
+_NEXT = ".next"
+
+# Bytes of a path: what sockaddr_un has room for on all systems.
+_LONGEST = 103
+
 _NOTHING_KNOWN = {"seconds": None, "connections": None, "rss": None}
 
 
@@ -37,9 +45,11 @@ class ControlSocket:
     def __init__(self, path, later=False):
         self.sock = native.Socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._place = os.path.abspath(path)
-        self._waits_at = f"{self._place}.next" if later else None
+        # Not made absolute: there is room for 100 bytes or so.
+        self._waits_at = f"{path}{_NEXT}" if later else None
         self._path = None
         try:
+            _check_room(path)
             self._path = UnixPath.bind(self.sock, self._waits_at or path, MODE)
             self.sock.listen(BACKLOG)
         except BaseException:
@@ -49,7 +59,7 @@ class ControlSocket:
     def take_place(self):
         """Take the path from whoever is there; OSError if that cannot be done."""
         if self._waits_at is not None:
-            os.rename(self._waits_at, self._place)
+            os.rename(f"{self._place}{_NEXT}", self._place)
             self._waits_at, self._path = None, UnixPath(self._place)
 
     def close(self):
@@ -57,6 +67,12 @@ class ControlSocket:
         self.sock.close()
         if self._path is not None:
             self._path.remove()
+
+
+def _check_room(path):
+    most = _LONGEST - len(_NEXT)
+    if len(os.fsencode(path)) > most:
+        raise OSError(errno.ENAMETOOLONG, f"the path of a control socket has {most} bytes at most")
 
 
 class Control:
@@ -86,7 +102,8 @@ class Control:
                 for line in lines:
                     _send(sock, self._answer(line))
         except commands.RequestError as error:
-            _send(sock, {"error": str(error)})
+            with suppress(OSError):
+                _send(sock, {"error": str(error)})
         except OSError:
             pass  # it is gone, or said nothing
 

@@ -33,6 +33,9 @@ class Taking(native.Socket):
         return taking
 
     def _accept(self):
+        # The system closes what there is no descriptor for. Whoever cannot have one leaves who
+        # waits where he is.
+        native.close(os.dup(self.fileno()))
         data, passed, _, _ = socket.recv_fds(self, _LONGEST, 1, socket.MSG_DONTWAIT)
         if not data:
             self.close()  # nobody pushes any more

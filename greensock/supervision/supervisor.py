@@ -283,8 +283,11 @@ class Supervisor:
         self._team.remove()
 
     def _reopen(self):
-        self._server.reopen_logs()
         self._team.say("reopen")
+        try:
+            self._server.reopen_logs()
+        except Exception as error:
+            events.emit(events.WorkerFailed, self._server, None, error)
 
     def _upgrade(self):
         if self._successor is not None or self._ending is not None or self._ends_at is not None:

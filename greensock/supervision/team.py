@@ -10,6 +10,7 @@ from typing import Any
 from .. import events
 from ..net import native
 from ..net.hubs import in_main_thread
+from ..net.listeners import close_all_in_child
 from ..net.newcomers import keep_newcomers_out
 from ..net.waking import LOOK_FOR_SIGNALS
 from .board import Board
@@ -20,6 +21,9 @@ from .workers import Worker
 
 # Seconds for whoever shall end at once to do so.
 GRACE = 3.0
+
+# Seconds to wait at a time, at most. poll(2) takes no more milliseconds than fit into an int.
+LONGEST = 3600.0
 
 
 class Team:
@@ -40,6 +44,7 @@ class Team:
         self._work = work
         self._serials = count()
         self._leavers = []
+        self._looked_at = self._awake_since = 0.0
 
     @property
     def workers(self):
@@ -183,7 +188,7 @@ class Team:
                 poll.register(worker.line, select.POLLIN)
         if in_main_thread():  # a signal may come just as it goes to wait
             timeout = LOOK_FOR_SIGNALS if timeout is None else min(timeout, LOOK_FOR_SIGNALS)
-        ready = dict(poll.poll(None if timeout is None else timeout * 1000))
+        ready = dict(poll.poll(None if timeout is None else min(timeout, LONGEST) * 1000))
         said = []
         for slot, worker in workers:
             has_ended = worker.child.sentinel in ready
@@ -228,8 +233,12 @@ class Team:
         """End those whose hub stands still for ``limit`` seconds; when to look again."""
         if limit is None:
             return None
+        now = monotonic()
+        if now - self._looked_at > limit / 2:
+            self._awake_since = now  # this process stood still as well: all of them were stopped
+        self._looked_at = now
         for _, worker in self._everybody:
-            if worker.stands_still_for(limit):
+            if worker.stands_still_for(limit, self._awake_since):
                 worker.kill("hung")
         return limit / 4
 
@@ -355,6 +364,10 @@ class Team:
 
     def close_in_child(self, slot):
         """In a worker of ``slot``: close what is the supervisor's, or another slot's."""
+        server = self._server
+        # Those of the program's other servers, too: they shall come free when those are closed.
+        at_desk = slot is self.desk
+        close_all_in_child(*([server.socket, server._gs_site] if at_desk else [slot.listener]))
         for other in self.slots:
             if other.listener is not slot.listener:
                 other.close()

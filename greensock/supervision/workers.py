@@ -5,6 +5,7 @@ from time import monotonic
 
 from ..net import native
 from ..net.children import Child
+from ..net.listeners import note_for_child
 from .lines import Line
 
 
@@ -25,6 +26,8 @@ class Worker:
         self.line, self.its_line = Line.pair()
         # For the desk to ask it questions; the supervisor keeps one end for the next desk.
         self.ear, self.its_ear = Line.pair()
+        for ours in self.line, self.ear:
+            note_for_child(ours)
         self.began_at = monotonic()
         self.ready_at = None
         self.is_taking = True
@@ -52,9 +55,12 @@ class Worker:
         """For how long it has been ready."""
         return 0.0 if self.ready_at is None else monotonic() - self.ready_at
 
-    def stands_still_for(self, seconds):
-        """Whether its hub has not turned for so long, or it was not ready by then."""
-        return monotonic() - max(self.began_at, self.card.beaten_at) > seconds
+    def stands_still_for(self, seconds, since):
+        """Whether its hub has not turned for so long, or it was not ready by then.
+
+        Only what was after ``since`` counts, monotonic seconds.
+        """
+        return monotonic() - max(self.began_at, self.card.beaten_at, since) > seconds
 
     def kill(self, reason):
         """End it without its help."""
