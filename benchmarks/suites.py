@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from .peers import PEERS
 
 # What a class may ask for is measured where it makes a difference.
-EVERYBODY = tuple(name for name in PEERS if name not in ("greensock-parked", "greensock-reusing"))
+EVERYBODY = tuple(name for name in PEERS if name not in ("greensock-parked", "greensock-fresh"))
 # Workers of their own per connection are the subject of ``models``.
 ONE_PROCESS = tuple(
     name for name in EVERYBODY if name not in ("greensock-threading", "greensock-forking")
@@ -91,7 +91,7 @@ SUITES = {
     "connect": Suite(
         "Connect, echo 64 B, close",
         (Case("32 at a time", "echo", "connect", 32),),
-        (*ONE_PROCESS, "greensock-reusing"),
+        (*ONE_PROCESS, "greensock-fresh"),
         ("cpu", "rate", "server", "load"),
     ),
     "idle": Suite(

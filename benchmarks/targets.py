@@ -44,8 +44,6 @@ TARGETS = (
     Target("lines", _HUNDRED, "rate", 1.05, other="uvloop-streams"),
     Target("echo", "64 B × 10,000", "rate", 0.8, other="greensock", other_case=_HUNDRED),
     Target("connect", "32 at a time", "cpu", at_most=0.75, other="gevent"),
-    Target("connect", "32 at a time", "cpu", at_most=0.75, other="gevent",
-           peer="greensock-reusing"),
     Target("idle", "recv and sendall", "kib", at_most=8.5),
     Target("idle", "rfile and wfile", "kib", at_most=10),
     Target("idle", "recv and sendall", "kib", at_most=2.5, peer="greensock-parked"),

@@ -28,9 +28,10 @@ class IGreenletModel(IConcurrencyModel):
     """Greenlets handle the requests, all of them in the thread that serves."""
 
     reuse_greenlets = Attribute(
-        "Whether a greenlet may handle one connection after another (bool, default False). What a "
-        "handler keeps in a gevent.local or in a context variable ends with its request; a "
-        "gevent.Timeout that it has started and not closed may go off in another."
+        "Whether a greenlet may handle one connection after another, if nobody can tell (bool, "
+        "default True). What a handler keeps in a gevent.local or in a context variable ends with "
+        "its request. A greenlet that somebody refers to when its request has ended, such as a "
+        "gevent.Timeout that was started and not closed, is not used again."
     )
     max_workers = Attribute(
         "Greenlets that handle datagrams, at most (int, 1 or more; ValueError "

@@ -19,6 +19,7 @@ from tests.helpers import (
     ShoutDatagram,
     ask,
     connect,
+    count_workers,
     descriptors,
     forks_beside_threads,
     recorded,
@@ -207,14 +208,13 @@ def test_requests_of_any_shape_reach_their_handler(model, mailbox):
 class TestWorkers:
     """Datagrams under the greenlet model: a bounded number of handlers at work."""
 
-    def test_greenlets_are_used_again_and_their_number_is_bounded(self, mailbox):
-        at_work, most, greenlets = [], [], set()
+    def test_greenlets_are_used_again_and_their_number_is_bounded(self, monkeypatch):
+        at_work, most, greenlets = [], [], count_workers(monkeypatch)
 
         class Work(ShoutDatagram):
             def handle(self):
                 at_work.append(None)
                 most.append(len(at_work))
-                greenlets.add(gevent.getcurrent())
                 gevent.sleep(0.001)
                 at_work.pop()
                 super().handle()
@@ -224,15 +224,9 @@ class TestWorkers:
             assert 30 * [b"HELLO\n"] == [answer.get(timeout=30) for answer in answers]
         assert 3 == max(most) == len(greenlets)
 
-    def test_handlers_that_do_not_wait_need_one_greenlet(self):
-        greenlets = set()
-
-        class Work(ShoutDatagram):
-            def handle(self):
-                greenlets.add(gevent.getcurrent())
-                super().handle()
-
-        with served(new_server("greenlet", Work)) as server:
+    def test_handlers_that_do_not_wait_need_one_greenlet(self, monkeypatch):
+        greenlets = count_workers(monkeypatch)
+        with served(new_server("greenlet")) as server:
             for _ in range(5):
                 assert b"HELLO\n" == ask(server)
         assert 1 == len(greenlets)

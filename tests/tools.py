@@ -20,7 +20,7 @@ import gevent.socket
 
 from greensock import BaseRequestHandler, DatagramRequestHandler, StreamRequestHandler, events
 from greensock.interfaces import IServerEvent
-from greensock.net import native
+from greensock.net import native, workers
 
 # Seconds after which a wait has failed. Nothing that works takes nearly as long.
 PATIENCE = 30
@@ -267,3 +267,16 @@ def children():
         with suppress(FileNotFoundError):  # that thread has ended meanwhile
             found += map(int, listing.read_text().split())
     return found
+
+
+def count_workers(monkeypatch):
+    """A list that grows by one with each greenlet that is made to handle many requests."""
+    born: list = []
+
+    class Counted(workers._Worker):
+        def __init__(self, *args):
+            super().__init__(*args)
+            born.append(None)
+
+    monkeypatch.setattr(workers, "_Worker", Counted)
+    return born

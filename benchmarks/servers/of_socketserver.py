@@ -59,7 +59,7 @@ def handlers(library):
         "shutdown": Echo,
         "timeout": Timeout,
         "parked": Parked,
-        "reusing": Echo,
+        "fresh": Echo,
         "lines": Lines,
         "guarded": Lines,
         "limited": Echo,
@@ -75,7 +75,7 @@ def serve(service, library, model, variant=None):
         bases.insert(0, getattr(library, model))
     # Neither a queue that overflows nor a limit on children is what the suites measure.
     attributes = {"request_queue_size": BACKLOG, "max_children": 1000}
-    attributes["reuse_greenlets"] = variant == "reusing"
+    attributes["reuse_greenlets"] = variant != "fresh"
     attributes.update({"guarded": DEADLINES, "limited": LIMITS}.get(service, {}))
     server_class = type("Server", tuple(bases), attributes)
     handler = handlers(library)[variant or service]

@@ -54,7 +54,7 @@ class Plain(Limited):
 
 class Secure(Limited):
     overload = "close"
-    reuse_greenlets = True
+    reuse_greenlets = False
     ssl_context = staticmethod(tls_context)
 
 

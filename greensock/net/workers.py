@@ -1,16 +1,25 @@
-"""Greenlets that take one job after another.
+"""Greenlets that take one job after another, and nobody can tell.
 
 A new greenlet costs its thread a stack from the system and the way back of it, several times the
-price of a short request. One that is used again keeps its stack, and must keep nothing else: what
-the last job left in a ``gevent.local`` or in a context variable is dropped.
+price of a short request. One that is used again keeps its stack, and must keep nothing else. What
+the last job left in a ``gevent.local`` or in a context variable is dropped. And if anybody still
+refers to the greenlet, such as a ``gevent.Timeout`` that was not closed, who wants to kill it or to
+see it dead, then it ends, and a new one takes its place.
 
-Theory of operation. Jobs queue up. Once the loop comes round, the hub lets one worker after another
-take from the queue. A worker goes on until the queue is empty; if it waits in the midst of a job,
-the hub turns to the next worker. So jobs that do not wait cost no switch at all.
+Theory of operation. Jobs queue up. Once the loop comes round, the hub gives one worker after another
+its turn to take from the queue. A worker goes on until the queue is empty; if it waits in the midst
+of a job, its turn is over, and the hub gives the next one a turn. So jobs that do not wait cost no
+switch at all.
+
+How many references there are to a greenlet depends on who has switched to it last. So they are
+compared where that is known: before and after a job within one turn, and while it waits for one.
 """
 
 import sys
 from collections import deque
+from sys import getrefcount
+from typing import Any
+from weakref import getweakrefcount
 
 from gevent.hub import getcurrent
 from greenlet import greenlet  # type: ignore[import-untyped]
@@ -22,11 +31,12 @@ MOST_IDLE = 256
 class _Worker(greenlet):
     """A greenlet that tells those who ask for its end whenever one of its jobs has ended."""
 
-    __slots__ = ("links",)
+    __slots__ = ("links", "loop")
 
     def __init__(self, body, parent):
         super().__init__(body, parent)
         self.links = []
+        self.loop = getattr(parent, "loop", None)  # as what gevent spawns has one
 
     # gevent's locals and dummy threads ask every greenlet that has this one.
     def rawlink(self, callback):
@@ -57,7 +67,7 @@ class Workers:
     """
 
     def __init__(self, hub, run, most, room_was_made):
-        self._hub = hub
+        self.hub = hub
         self._run = run
         self._most = sys.maxsize if most is None else most
         self._room_was_made = room_was_made
@@ -65,6 +75,7 @@ class Workers:
         self._idle = []
         self._count = 0
         self._is_coming = False
+        self._has_turn: Any = None
         self._is_full = False
         self._is_open = True
 
@@ -77,9 +88,7 @@ class Workers:
     def start(self, job):
         """Have ``job`` run soon; its attribute ``worker`` tells by whom once it does."""
         self._jobs.append(job)
-        if not self._is_coming:
-            self._is_coming = True
-            self._hub.loop.run_callback(self._come)
+        self._call_for_jobs()
 
     def close(self):
         """Keep no greenlet any longer than there are jobs. For the hub's own thread."""
@@ -92,32 +101,64 @@ class Workers:
     def _come(self):
         self._is_coming = False
         while self._jobs and (self._idle or self._count < self._most):
-            if self._idle:
-                self._idle.pop().switch(self)
-            else:
+            if not self._idle:
                 self._count += 1
-                _Worker(self._live, self._hub).switch()
+                _Worker(self._live, self.hub).switch()
+            worker = self._idle.pop()
+            if getrefcount(worker) > _UNSHARED or getweakrefcount(worker):
+                worker.throw()
+                continue
+            self._has_turn = worker
+            worker.switch(self)
+            self._has_turn = None
+        if self._is_full and not self._jobs:
+            self._is_full = False
+            self._room_was_made()
 
     def _live(self):
         me = getcurrent()
         try:
-            while self._is_open or self._jobs:
+            while True:
+                self._idle.append(me)
+                while self.hub.switch() is not self:
+                    pass  # somebody's late news for the last job
+                references = getrefcount(me)
                 while self._jobs:
                     job = self._jobs.popleft()
                     job.worker = me
                     self._run(job)
+                    del job
                     me.forget()
-                if self._is_full:
-                    self._is_full = False
-                    self._room_was_made()
+                    if self._has_turn is not me:
+                        break
+                    if getrefcount(me) != references or getweakrefcount(me):
+                        break
                 if not self._is_open or len(self._idle) >= MOST_IDLE:
                     return
-                self._idle.append(me)
-                while self._hub.switch() is not self:
-                    pass  # somebody's late news for the last job
+                self._call_for_jobs()
         finally:
             self._count -= 1
             # If it was thrown out in the midst of a job, others may wait for a greenlet.
-            if self._jobs and not self._is_coming:
-                self._is_coming = True
-                self._hub.loop.run_callback(self._come)
+            self._call_for_jobs()
+
+    def _call_for_jobs(self):
+        if self._jobs and not self._is_coming:
+            self._is_coming = True
+            self.hub.loop.run_callback(self._come)
+
+
+def _wait_for_turn():
+    me = getcurrent()
+    me.parent.switch()
+
+
+def _references_when_unshared():
+    """How many there are to a worker that waits for its turn, counted as below."""
+    worker = _Worker(_wait_for_turn, getcurrent())
+    worker.switch()
+    count = getrefcount(worker)
+    worker.throw()
+    return count
+
+
+_UNSHARED = _references_when_unshared()
