@@ -6,10 +6,10 @@ the last job left in a ``gevent.local`` or in a context variable is dropped. And
 refers to the greenlet, such as a ``gevent.Timeout`` that was not closed, who wants to kill it or to
 see it dead, then it ends, and a new one takes its place.
 
-Theory of operation. Jobs queue up. Once the loop comes round, the hub gives one worker after another
-its turn to take from the queue. A worker goes on until the queue is empty; if it waits in the midst
-of a job, its turn is over, and the hub gives the next one a turn. So jobs that do not wait cost no
-switch at all.
+Theory of operation. Jobs queue up. Once the loop comes round, the hub gives one worker after
+another its turn to take from the queue. A worker goes on until the queue is empty; if it waits in
+the midst of a job, its turn is over, and the hub gives the next one a turn. So jobs that do not
+wait cost no switch at all.
 
 How many references there are to a greenlet depends on who has switched to it last. So they are
 compared where that is known: before and after a job within one turn, and while it waits for one.
