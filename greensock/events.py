@@ -49,9 +49,11 @@ def unsubscribe(interface: Any, subscriber: Callable[[Any], object]) -> None:
 
 def emit(kind: type, *fields: Any) -> None:
     """Build ``kind(*fields)`` and tell those who listen. If nobody does, do nothing."""
-    listeners: Sequence[Callable[[Any], object]]
+    listeners: Sequence[Callable[[Any], object]] | None
     if zope.event.subscribers == _ONLY_OURS:
-        listeners = _listeners_of(kind)
+        listeners = _listeners.get(kind)
+        if listeners is None:
+            listeners = _note_listeners(kind)
     else:
         listeners = list(zope.event.subscribers)
     if not listeners:
@@ -61,12 +63,10 @@ def emit(kind: type, *fields: Any) -> None:
         _tell(listener, event)
 
 
-def _listeners_of(kind: type) -> tuple[Callable[[Any], object], ...]:
-    known = _listeners
-    found = known.get(kind)
-    if found is None:
-        pairs = list(_subscriptions)
-        found = known[kind] = tuple(each for kinds, each in pairs if kinds.implementedBy(kind))
+def _note_listeners(kind: type) -> tuple[Callable[[Any], object], ...]:
+    known = _listeners  # before it looks: what is found out from here on may be out of date at once
+    pairs = list(_subscriptions)
+    known[kind] = found = tuple(each for kinds, each in pairs if kinds.implementedBy(kind))
     return found
 
 

@@ -72,7 +72,7 @@ class Intake:
         may_block = overridden or self._listener_may_block()
         taken = 0
         while taken < most and goes_on() and server._gs_has_room():
-            if self._wait_for_token():
+            if server.accept_rate is not None and self._wait_for_token():
                 break
             if taken and may_block and not self._watch.is_readable():
                 break

@@ -12,7 +12,7 @@ from gevent.hub import GreenletExit, getcurrent
 
 from . import events
 from .net import handover
-from .net.accepting import receiver
+from .net.accepting import acceptor, receiver
 from .net.admission import host_of
 from .net.connections import Connection
 from .net.sockets import CooperativeSocket
@@ -29,10 +29,14 @@ class Requests(Operations):
 
     def _gs_intake(self, overridden: bool) -> Any:
         """What the loop calls to get a request, which may be overridden, and to dispatch it."""
-        if self._gs_shares_socket_with_handlers() and not overridden:
+        if overridden or not hasattr(self, "socket"):
+            return self.get_request, self._gs_dispatch
+        if self._gs_shares_socket_with_handlers():
             _, view = self._gs_settled((b"", self.socket))
             return self._gs_datagrams_for(view), self._gs_admit
-        return self.get_request, self._gs_dispatch
+        if self._gs_takes_datagrams():
+            return self.get_request, self._gs_dispatch
+        return acceptor(self.socket, self._gs_connection_kind), self._gs_dispatch
 
     def _gs_release_listener(self):
         self._gs_drop_view()  # its descriptor may be somebody else's soon
@@ -195,6 +199,8 @@ class Requests(Operations):
 
     def _gs_settled(self, request):
         """The request as greenlets of this thread want it."""
+        if type(request) is CooperativeSocket:
+            return request
         if isinstance(request, tuple):
             return self._gs_with_view(request, handover.cooperative_view)
         if request is getattr(self, "socket", None):

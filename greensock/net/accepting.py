@@ -12,9 +12,20 @@ def accept(listener, kind=native.Socket):
     Of a TLS listener too the connection comes plain: its handshake would keep all others
     waiting. BlockingIOError if there is none and the descriptor is in non-blocking mode.
     """
+    return acceptor(listener, kind)()
+
+
+def acceptor(listener, kind=native.Socket):
+    """A function that does what ``accept`` does, again and again in fewer steps."""
     inner = raw(listener)
-    fd, address = inner._accept()
-    return kind(family_of(inner), type_of(inner), inner.proto, fileno=fd), address
+    accept_descriptor = inner._accept
+    family, type_, proto = family_of(inner), type_of(inner), inner.proto
+
+    def accept_next():
+        fd, address = accept_descriptor()
+        return kind(family, type_, proto, fd), address
+
+    return accept_next
 
 
 def receiver(sock, shared, limit, truncated):

@@ -70,7 +70,8 @@ class Channel:
 
     def __init__(self, hub, sock, timeout):
         self.timeout = timeout
-        self.count_with(NOBODY)
+        self.meter = NOBODY
+        self._turn_ends = BYTES_IN_A_ROW
         self.watcher = hub.loop.io(sock.fileno(), 1)
         self._hub = hub
         self._sock = sock

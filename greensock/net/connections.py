@@ -37,7 +37,14 @@ class Connection(Job):
     )
 
     def __init__(self, request, client_address, model, worker=None):
-        super().__init__(request, client_address, worker)
+        # Not by the constructor of a Job, because there is one of these for every connection.
+        self.request = request
+        self.client_address = client_address
+        self.worker = worker
+        self.was_cut = False
+        self.was_told = False
+        self.handler = None
+        self.error = None
         self.model = model
         self.accepted_at = self.working_since = monotonic()
         self.closed_at = None
@@ -100,7 +107,9 @@ class Connection(Job):
             request.meter = self
         except AttributeError:
             pass  # an application made it of its own kind
-        super().hold(request)
+        self.request = request
+        if self.was_cut:
+            self.shut()  # who cut it may have met the old form, which is used up
 
     def close(self, reason):
         """It has ended, for ``reason`` unless there was one before."""

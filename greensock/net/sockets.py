@@ -142,9 +142,10 @@ class CooperativeSocket(socket):
 
     def shutdown(self, how):
         """Shut one side of the connection, or both; see ``socket.shutdown``."""
-        if self._sock:
-            reader, writer = self._channel.watchers
-            if how != SHUT_WR and self._channel.is_waited_for:
+        channel = self._channel
+        if self._sock and not channel.is_quiet:
+            reader, writer = channel.watchers
+            if how != SHUT_WR and channel.is_waited_for:
                 self.hub.cancel_wait(reader, cancel_wait_ex)
             if how != SHUT_RD:
                 self.hub.cancel_wait(writer, cancel_wait_ex)

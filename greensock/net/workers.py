@@ -88,7 +88,8 @@ class Workers:
     def start(self, job):
         """Have ``job`` run soon; its attribute ``worker`` tells by whom once it does."""
         self._jobs.append(job)
-        self._call_for_jobs()
+        if not self._is_coming:
+            self._call_for_jobs()
 
     def close(self):
         """Keep no greenlet any longer than there are jobs. For the hub's own thread."""
