@@ -85,7 +85,7 @@ class Intake:
             taken += 1
             if server.accept_rate is not None:
                 self._bucket.take()
-            if self._backoff.is_under_way:
+            if self._backoff.failures:
                 self._backoff.success()
             dispatch(request, client_address)
         if self._paused_since is not None:

@@ -17,6 +17,8 @@ class ModelMixIn(Serving):
     daemon_threads = False
 
     _gs_finishes_elsewhere = False
+    # The handlers that wait for the next message and will be back, by their connections.
+    _gs_resting: dict | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -99,9 +101,5 @@ class ModelMixIn(Serving):
             self._gs_note_failure(self._gs_job_of(request))
             self.handle_error(request, client_address)
         finally:
-            if not self._gs_rests(request):
+            if not self._gs_resting or request not in self._gs_resting:
                 self._gs_end(request, client_address)
-
-    def _gs_rests(self, request):
-        """Whether its handler waits for the next message, and will be back."""
-        return False

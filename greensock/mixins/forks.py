@@ -66,7 +66,8 @@ class ForkingMixIn(OutsideMixIn):
 
     def collect_children(self, *, blocking=False):
         """Reap the children that have ended; with ``blocking``, wait for all of them."""
-        self._gs_collect(None if blocking else 0)
+        if blocking or self._gs_sentries is None:  # or else the loop's hub does it
+            self._gs_collect(None if blocking else 0)
 
     def service_actions(self):
         """Called on every turn of the loop: reap what has ended, as the loop's hub does anyway."""

@@ -3,10 +3,10 @@
 from time import monotonic
 
 import gevent
-from gevent import get_hub
 from zope.interface import implementer
 
 from ..interfaces import IGreenletModel
+from ..net import native
 from ..net.hubs import in_main_thread
 from ..net.sockets import CooperativeSocket
 from ..net.workers import Workers
@@ -59,8 +59,6 @@ class GreenletMixIn(ModelMixIn):
     _gs_requests_per_turn = 64
     _gs_workers: Workers | None = None
 
-    _gs_resting: dict | None = None
-
     def process_request(self, request, client_address):
         """Have a greenlet finish the request."""
         job = self._gs_new_job(request, client_address)
@@ -75,15 +73,16 @@ class GreenletMixIn(ModelMixIn):
     def _gs_start(self, job):
         workers = self._gs_workers
         # Another thread may handle a request beside the loop.
-        if workers is None or workers.hub is not get_hub():
+        if workers is None or workers.thread != native.get_ident():
             job.worker = gevent.spawn_raw(self._gs_run, job)
         else:
             workers.start(job)
 
     def _gs_has_room(self):
-        if self._gs_is_full():
+        if self.max_connections is not None and self._gs_is_full():
             return False
-        return self._gs_workers is None or self._gs_workers.has_room
+        workers = self._gs_workers
+        return workers is None or workers.has_room
 
     def _gs_loop_opened(self, loop):
         super()._gs_loop_opened(loop)
@@ -111,7 +110,7 @@ class GreenletMixIn(ModelMixIn):
                 finally:
                     if job.request is not request:
                         self._gs_finish_switched(job)
-            rests = self._gs_rest(job)
+            rests = bool(self._gs_resting) and self._gs_rest(job)
         except KeyboardInterrupt as error:
             if in_main_thread():
                 self._gs_interrupt(error)
@@ -132,7 +131,7 @@ class GreenletMixIn(ModelMixIn):
             self._gs_note_failure(job)
             self.handle_error(job.request, job.client_address)
         finally:
-            if not self._gs_rests(job.request):
+            if not self._gs_resting or job.request not in self._gs_resting:
                 self._gs_end(job.request, job.client_address)
 
     def _gs_park(self, handler):
@@ -145,11 +144,8 @@ class GreenletMixIn(ModelMixIn):
         self._gs_resting[request] = handler
         return True
 
-    def _gs_rests(self, request):
-        return self._gs_resting is not None and request in self._gs_resting
-
     def _gs_rest(self, job):
-        handler = self._gs_resting.pop(job.request, None) if self._gs_resting else None
+        handler = self._gs_resting.pop(job.request, None)
         if handler is None:
             return False
         job.handler = handler

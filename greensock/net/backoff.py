@@ -17,27 +17,25 @@ TOLERATED_IN_A_ROW = 100
 
 
 class Backoff:
-    """Pauses that double from 10 ms to 1 s, until something succeeds."""
+    """Pauses that double from 10 ms to 1 s, until something succeeds.
+
+    ``failures``: how many there were since the last success.
+    """
 
     def __init__(self):
-        self._failures = 0
+        self.failures = 0
         self._pause = FIRST_PAUSE
 
     def pause_after(self, error):
         """Seconds to wait after ``error``; 0 if it was one client's own fault, as far as known."""
-        self._failures += 1
+        self.failures += 1
         exhausted = isinstance(error, OSError) and error.errno in EXHAUSTED
-        if not exhausted and self._failures <= TOLERATED_IN_A_ROW:
+        if not exhausted and self.failures <= TOLERATED_IN_A_ROW:
             return 0
         pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
         return pause
 
-    @property
-    def is_under_way(self):
-        """Whether the last accept failed."""
-        return self._failures > 0
-
     def success(self):
         """Start over."""
-        self._failures = 0
+        self.failures = 0
         self._pause = FIRST_PAUSE

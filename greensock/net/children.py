@@ -127,6 +127,7 @@ class Sentries:
 
     def __init__(self, hub):
         self._loop = hub.loop
+        self._thread = native.get_ident()
         self._watchers = {}
         self._is_open = True
 
@@ -135,7 +136,10 @@ class Sentries:
 
         Any thread may.
         """
-        self._loop.run_callback_threadsafe(self._watch, child, ended)
+        if native.get_ident() == self._thread:
+            self._watch(child, ended)
+        else:
+            self._loop.run_callback_threadsafe(self._watch, child, ended)
 
     def close(self):
         """Stop watching."""

@@ -11,6 +11,8 @@ from gevent.monkey import get_original, is_module_patched
 
 Socket = get_original("socket", "socket")
 allocate_lock = get_original("_thread", "allocate_lock")
+# Makes a lock its own OS thread may take again, as a signal handler does.
+make_rlock = get_original("_thread", "RLock")
 get_ident = get_original("_thread", "get_ident")
 start_new_thread = get_original("_thread", "start_new_thread")
 sleep = get_original("time", "sleep")
@@ -20,11 +22,6 @@ Queue = get_original("queue", "Queue")
 if hasattr(os, "fork"):
     fork = get_original("os", "fork")
     waitpid = get_original("os", "waitpid")
-
-
-def make_rlock():
-    """A lock its own OS thread may take again, as a signal handler does."""
-    return get_original("_thread", "RLock")()
 
 
 def ssl_socket() -> Any:

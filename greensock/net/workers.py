@@ -24,6 +24,8 @@ from weakref import getweakrefcount
 from gevent.hub import getcurrent
 from greenlet import greenlet  # type: ignore[import-untyped]
 
+from . import native
+
 # Greenlets kept for later; each holds some 8 KiB.
 MOST_IDLE = 256
 
@@ -47,14 +49,13 @@ class _Worker(greenlet):
             self.links.remove(callback)
 
     def forget(self):
-        """Keep nothing of the last job."""
+        """Keep no local of the last job."""
         if self.links:
             links, self.links = self.links, []
             for callback in links:
                 callback(self)
         if self.__dict__:
             self.__dict__.clear()
-        self.gr_context = None  # type: ignore[misc]  # a greenlet's
 
 
 class Workers:
@@ -67,7 +68,8 @@ class Workers:
     """
 
     def __init__(self, hub, run, most, room_was_made):
-        self.hub = hub
+        self.thread = native.get_ident()
+        self._hub = hub
         self._run = run
         self._most = sys.maxsize if most is None else most
         self._room_was_made = room_was_made
@@ -104,7 +106,7 @@ class Workers:
         while self._jobs and (self._idle or self._count < self._most):
             if not self._idle:
                 self._count += 1
-                _Worker(self._live, self.hub).switch()
+                _Worker(self._live, self._hub).switch()
             worker = self._idle.pop()
             if getrefcount(worker) > _UNSHARED or getweakrefcount(worker):
                 worker.throw()
@@ -121,7 +123,7 @@ class Workers:
         try:
             while True:
                 self._idle.append(me)
-                while self.hub.switch() is not self:
+                while self._hub.switch() is not self:
                     pass  # somebody's late news for the last job
                 references = getrefcount(me)
                 while self._jobs:
@@ -129,7 +131,9 @@ class Workers:
                     job.worker = me
                     self._run(job)
                     del job
-                    me.forget()
+                    if me.links or me.__dict__:
+                        me.forget()
+                    me.gr_context = None
                     if self._has_turn is not me:
                         break
                     if getrefcount(me) != references or getweakrefcount(me):
@@ -145,7 +149,7 @@ class Workers:
     def _call_for_jobs(self):
         if self._jobs and not self._is_coming:
             self._is_coming = True
-            self.hub.loop.run_callback(self._come)
+            self._hub.loop.run_callback(self._come)
 
 
 def _wait_for_turn():
