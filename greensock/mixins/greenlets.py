@@ -110,7 +110,7 @@ class GreenletMixIn(ModelMixIn):
                 finally:
                     if job.request is not request:
                         self._gs_finish_switched(job)
-            rests = bool(self._gs_resting) and self._gs_rest(job)
+            rests = self._gs_resting is not None and self._gs_rest(job)
         except KeyboardInterrupt as error:
             if in_main_thread():
                 self._gs_interrupt(error)
@@ -145,7 +145,7 @@ class GreenletMixIn(ModelMixIn):
         return True
 
     def _gs_rest(self, job):
-        handler = self._gs_resting.pop(job.request, None)
+        handler = self._gs_resting.pop(job.request, None) if self._gs_resting else None
         if handler is None:
             return False
         job.handler = handler

@@ -16,6 +16,9 @@ from time import monotonic
 from . import deadlines, native
 from .meters import NOBODY, PIECE, received, sent, waiting_to_send
 
+# Plain numbers: to reckon with enums takes as long as to send.
+_PEEK, _DONTWAIT = int(socket.MSG_PEEK), int(socket.MSG_DONTWAIT)
+
 # What poll(2) takes at most, in milliseconds.
 _LONGEST_POLL = 2**31 - 1
 
@@ -60,7 +63,7 @@ def _reading(name, flags_at, count):
         _await_deadline(self, select.POLLIN)
         result = inherited(self, *args, **kwargs)
         flags = args[flags_at] if len(args) > flags_at else kwargs.get("flags", 0)
-        if not flags & socket.MSG_PEEK:
+        if not flags & _PEEK:
             received(self.meter, count(result))
         return result
 
@@ -181,8 +184,8 @@ class BoundedSocket(native.Socket):
                 with waiting_to_send(self.meter):
                     await_ready(self, select.POLLOUT, end)
             try:
-                return send(data, flags | socket.MSG_DONTWAIT)
+                return send(data, flags | _DONTWAIT)
             except BlockingIOError:
-                if flags & socket.MSG_DONTWAIT:
+                if flags & _DONTWAIT:
                     raise
             is_to_wait = True
