@@ -31,4 +31,4 @@ def test_endures():
         timeout=100,
     )
     assert 0 == process.returncode and "MISSED" not in process.stdout, process.stdout
-    assert 43 == len(process.stdout.splitlines())
+    assert 51 == len(process.stdout.splitlines())

@@ -99,6 +99,7 @@ def add_ready_lag(parser: ArgumentParser) -> None:
     """Have ``parser`` take --ready-lag."""
     parser.add_argument(
         "--ready-lag",
+        dest="lag",
         metavar="SECONDS",
         type=lag,
         default=0.0,

@@ -61,7 +61,7 @@ def prepare(options: Namespace) -> Callable[[], int]:
 
     def serve() -> int:
         with telemetry, closing(Watchdog(gevent.get_hub())):
-            return _serve(servers, announce, telemetry.is_about_to_end, options.ready_lag)
+            return _serve(servers, announce, telemetry.is_about_to_end, options.lag)
 
     return serve
 

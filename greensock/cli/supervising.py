@@ -61,7 +61,7 @@ def prepare(
         handler = load()
     else:
         try_out(load, f"importing {options.handler!r}")
-    settings = {**settings, "worker_model": options.model, "ready_lag": options.ready_lag}
+    settings = {**settings, "worker_model": options.model, "ready_lag": options.lag}
     server: Any = open_server(location, handler, "prefork", settings, (Supervised,))
     try:
         if not options.preload:

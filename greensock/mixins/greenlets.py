@@ -78,6 +78,12 @@ class GreenletMixIn(ModelMixIn):
         else:
             workers.start(job)
 
+    def _gs_do_without_greenlet(self, job):
+        request = job.request
+        self._gs_note_failure(job)
+        self._gs_leave_crew(job)
+        self._gs_fail(request, job.client_address)
+
     def _gs_has_room(self):
         if self.max_connections is not None and self._gs_is_full():
             return False
@@ -88,7 +94,8 @@ class GreenletMixIn(ModelMixIn):
         super()._gs_loop_opened(loop)
         most = self.max_workers if self._gs_shares_socket_with_handlers() else None
         if loop.serving and (most is not None or self.reuse_greenlets):
-            self._gs_workers = Workers(loop.hub, self._gs_run, most, loop.room_was_made)
+            run, refuse = self._gs_run, self._gs_do_without_greenlet
+            self._gs_workers = Workers(loop.hub, run, refuse, most, loop.room_was_made)
 
     def _gs_loop_closing(self, loop):
         super()._gs_loop_closing(loop)

@@ -63,14 +63,16 @@ class Workers:
 
     ``most``: None for no limit.
 
+    ``refuse(job)`` is called instead, where the error is handled, if no greenlet can be had.
     ``room_was_made()`` is called when jobs had to queue up because all were at work, and the last
     of them was taken.
     """
 
-    def __init__(self, hub, run, most, room_was_made):
+    def __init__(self, hub, run, refuse, most, room_was_made):
         self.thread = native.get_ident()
         self._hub = hub
         self._run = run
+        self._refuse = refuse
         self._most = sys.maxsize if most is None else most
         self._room_was_made = room_was_made
         self._jobs: deque = deque()
@@ -105,8 +107,11 @@ class Workers:
         self._is_coming = False
         while self._jobs and (self._idle or self._count < self._most):
             if not self._idle:
-                self._count += 1
-                _Worker(self._live, self._hub).switch()
+                try:
+                    _Worker(self._live, self._hub).switch()
+                except Exception:  # for want of memory
+                    self._refuse(self._jobs.popleft())
+                    continue
             worker = self._idle.pop()
             if getrefcount(worker) > _UNSHARED or getweakrefcount(worker):
                 worker.throw()
@@ -120,6 +125,7 @@ class Workers:
 
     def _live(self):
         me = getcurrent()
+        self._count += 1
         try:
             while True:
                 self._idle.append(me)

@@ -4,7 +4,6 @@ Everything happens on the hub of the process's one thread, beside the server it 
 """
 
 import json
-import random
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
@@ -38,7 +37,11 @@ class Attendance:
         self._is_served = Event()
         self._counting = Counting(server, worker) if counts else None
         jitter = server.max_requests_jitter
-        self._most = server.max_requests and server.max_requests + random.randint(0, jitter)
+        self._most = server.max_requests
+        if self._most and jitter:
+            from random import randint  # every forked child would pay for having it
+
+            self._most += randint(0, jitter)
 
     def live(self):
         """Serve until told to leave; the exit status of the process."""

@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 import greensock
-from greensock.net import native
+from greensock.net import native, workers
 from tests import world
 from tests.helpers import (
     LOCAL,
@@ -122,7 +122,7 @@ def refuse_workers(monkeypatch, model):
         owner, name = native, "fork"
     elif model == "greenlet":
         error = MemoryError("injected")
-        owner, name = gevent, "spawn_raw"
+        owner, name = workers, "_Worker"
     else:
         error = RuntimeError("can't start new thread")
         owner, name = native, "start_new_thread"

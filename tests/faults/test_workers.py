@@ -5,10 +5,18 @@ import threading
 import pytest
 
 from greensock.interfaces import IConnectionClosed, IConnectionOpened, IRequestFailed
+from greensock.net import workers
 from tests.faults.injecting import going_on, is_hung_up_on, new_server, refuse_workers
 from tests.helpers import Crash, ask, forks_beside_threads, recorded
 
 pytestmark = forks_beside_threads
+
+
+@pytest.fixture(autouse=True)
+def keep_no_idle_greenlets(monkeypatch):
+    """Nobody would need the system for those."""
+    monkeypatch.setattr(workers, "MOST_IDLE", 0)
+
 
 every_worker = pytest.mark.parametrize("model", ["greenlet", "thread", "fork"])
 
