@@ -46,7 +46,7 @@ def test_quit_cuts_who_drain_already(tmp_path):
         program.said("has ended.* drained, wait status 0", 2)
 
 
-@every_share
+@pytest.mark.parametrize("share", ["reuseport", "listener"])
 def test_term_to_all_of_its_processes_loses_nobody(tmp_path, share):
     with running(tmp_path, share) as program, ExitStack() as stack:
         workers = program.workers()
