@@ -317,6 +317,8 @@ def test_handlers_are_told_after_their_setup(model, mailbox):
             super().setup()
             self.wfile.write(b"setup\n")
             self.rfile.readline()
+            while not self.server._gs_is_draining:  # a child hears of it by a signal
+                self.toolbox.sleep(0.002)
             self.is_ready = True
 
         def draining(self):
