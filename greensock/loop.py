@@ -293,7 +293,9 @@ class Loop:
             is_readable = self._watch.is_readable()
             if not is_readable and left == 0.0:
                 break
-            if self._wait(server._gs_drain_left() if is_readable else left):
+            # Another process may be faster to take who waits.
+            limits = SETTLING if is_readable else left, server._gs_drain_left()
+            if self._wait(min(limit for limit in limits if limit is not None)):
                 most -= self._take(min(most, server._gs_requests_per_turn)) or 0
         if not server._gs_takes_datagrams():  # whose handlers answer through it
             self._watch.let_go()

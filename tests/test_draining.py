@@ -21,6 +21,7 @@ from greensock.interfaces import (
     IServerEvent,
 )
 from greensock.net import native
+from greensock.net.watch import Watch
 from tests.helpers import (
     LOCAL,
     MODELS,
@@ -561,3 +562,17 @@ def test_serving_threads_are_not_needed_for_its_end():
         assert not thread.is_alive()
     finally:
         greensock.events.unsubscribe(IServerEvent, note)
+
+
+def test_it_ends_though_another_process_takes_who_was_about_to_be_taken(monkeypatch):
+    """As where several wait on one listener."""
+    late = [True, True]
+    monkeypatch.setattr(Watch, "is_readable", lambda watch: bool(late) and late.pop())
+    server = greensock.GreenletTCPServer(LOCAL, Shout)
+    server.drain_timeout = None
+    with serving(server) as call:
+        assert b"HELLO\n" == ask(server)
+        Call("thread", server.drain).end()
+        call.end()
+    assert not late
+    server.server_close()

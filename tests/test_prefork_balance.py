@@ -141,6 +141,27 @@ def test_drain():
     assert {"drained"} <= {event.reason for event in of(record, IWorkerEnded)}
 
 
+def test_another_desk_deals_out_what_waits_when_one_dies_in_the_end():
+    with recorded(IWorkerStarted, IWorkerEnded) as record:
+        server = new_server(Pid, share="balance")
+        with serving(server) as call, ExitStack() as stack:
+            wait_until(lambda: len(of(record, IWorkerStarted)) == 2)
+            desk = server._gs_team.desk.worker.child.pid
+            os.kill(desk, signal.SIGSTOP)
+            wait_until(lambda: "T" == state_of(desk))
+            clients = [stack.enter_context(connect(server)) for _ in range(10)]
+            for client in clients:
+                client.sendall(b"x")
+            drain = Call("thread", server.drain)
+            wait_until(lambda: "draining" == server._gs_team.board.state)
+            os.kill(desk, signal.SIGKILL)
+            for client in clients:
+                assert client.recv(100)
+            drain.end()
+            call.end()
+        server.server_close()
+
+
 def test_it_can_be_served_again():
     server = new_server(Pid, share="balance")
     for _ in range(2):

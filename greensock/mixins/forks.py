@@ -49,7 +49,7 @@ class ForkingMixIn(OutsideMixIn):
             self.active_children = set()
         try:
             self._gs_join_crew(job)
-            child.fork(lambda: self._gs_live(job), lambda: self._gs_obey(job))
+            child.fork(lambda: self._gs_live(job), [(signal.SIGURG, lambda: self._gs_obey(job))])
         except BaseException:
             self._gs_note_failure(job)
             self._gs_leave_crew(job)

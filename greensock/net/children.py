@@ -50,11 +50,11 @@ class Child:
         self.sentinel = -1
         self._reaper = native.make_rlock()
 
-    def fork(self, body, hear=None):
+    def fork(self, body, heard=()):
         """Fork: the process runs ``body()`` and exits with the status it returns, or 1.
 
-        It has none of this process's greenlets, timers, watchers and signal handlers, and
-        hears nothing but SIGURG, for which ``hear()`` is called, if given. It
+        It has none of this process's greenlets, timers, watchers and signal handlers, and hears
+        nothing but what is in ``heard``: pairs of a signal and a function that is called for it. It
         leaves with ``os._exit`` once its standard streams are flushed. OSError if the system
         refuses a process or a descriptor; then there is none.
         """
@@ -73,7 +73,7 @@ class Child:
                 native.close(theirs)
             raise
         if pid == 0:
-            _live(body, hear, mask)
+            _live(body, heard, mask)
         _unblock(mask)
         if theirs is not None:
             native.close(theirs)
@@ -219,12 +219,12 @@ def _unblock(mask):
     _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
 
-def _live(body, hear, mask):
+def _live(body, heard, mask):
     status = 1
     try:
         start_afresh_in_child()
-        if hear is not None:
-            _signal.signal(_signal.SIGURG, lambda number, frame: hear())
+        for number, function in heard:
+            _signal.signal(number, lambda number, frame, act=function: act())
         _unblock(mask)
         status = body()
         _flush_standard_streams()

@@ -21,6 +21,10 @@ SIGNALS = {
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 
 
+def ignore():
+    """Do nothing about a signal; unlike SIG_IGN, a program that a handler starts is not deaf."""
+
+
 class Orders:
     """What a supervisor was asked to do. Any thread and signal handler may ask."""
 

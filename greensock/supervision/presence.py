@@ -4,7 +4,7 @@ import signal
 
 import gevent
 
-from .orders import SIGNALS
+from .orders import SIGNALS, ignore
 
 BEATS = 4  # in a worker_timeout
 LEISURELY = 1.0  # seconds between beats, at most
@@ -23,10 +23,6 @@ def begin(limit, beat, line, hear, **meanings):
     words.start(hear)
     for number in SIGNALS:
         # A terminal, or systemd, sends them to everybody; the supervisor says what they mean.
-        act = meanings.get(number.name, _ignore)
+        act = meanings.get(number.name, ignore)
         signal.signal(number, lambda *_, act=act: act())
     return words
-
-
-def _ignore():
-    """Unlike SIG_IGN, this is not inherited by a program that a handler starts."""

@@ -37,6 +37,7 @@ class Supervisor:
         self._ended = Event()
         self._ending = None
         self._ends_at = None  # monotonic, once a signal has come
+        self._is_handing = False
         self._to_replace = []
         self._in_turn = None  # who is being replaced: the slot and the worker
         self._are_out = False
@@ -132,6 +133,7 @@ class Supervisor:
             due += [self._team.fill(), self._end_if_due()]
         elif self._ending == "stop":
             return
+        due.append(self._keep_handing())
         due.append(self._team.kill_hung(self._server.worker_timeout))
         due.append(self._server._gs_look_in(self))
         others = [self._orders]
@@ -246,13 +248,22 @@ class Supervisor:
             self._are_out = not self._was_succeeded and self._team.keep_newcomers_out()
             self._team.note_reason("replaced" if self._was_succeeded else "drained")
             self._team.tell_desk("draining")
-            # Who deals connections out has to deal out first.
-            at_once = int(self._was_succeeded)
-            if not (self._team.balances and self._team.tell_desk("drain", at_once)):
+            if self._team.balances:
+                # Who deals connections out has to deal out first.
+                self._is_handing = True
+                self._team.tell_desk("drain", int(self._was_succeeded))
+            else:
                 self._leave_queues()
 
+    def _keep_handing(self):
+        """Have somebody at the desk until all is dealt out; when to look again."""
+        if not self._is_handing:
+            return None
+        return self._team.staff_desk("drain", int(self._was_succeeded))
+
     def _note_handed(self):
-        if self._ending == "drain":
+        if self._is_handing:
+            self._is_handing = False
             self._leave_queues()
 
     def _leave_queues(self):

@@ -164,6 +164,14 @@ class Team:
             clerk.kill("hung")  # it does not listen; the next one begins with all there is
         return clerk is not None
 
+    def staff_desk(self, *words):
+        """Have somebody there, who is told that first; seconds until it may be tried again."""
+        if self.desk.worker is not None:
+            return None
+        pause = self.desk.fill(self._begin)
+        self.tell_desk(*words)
+        return pause
+
     @property
     def _places(self):
         return self.slots if self.desk is None else [*self.slots, self.desk]
@@ -196,7 +204,6 @@ class Team:
                 said += self._heard(slot, worker, word, *rest)
             if has_ended:
                 self._reap(slot, worker)
-                said += [["handed"]] if slot is self.desk else []
         return said
 
     def _heard(self, slot, worker, word, *rest):

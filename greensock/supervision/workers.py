@@ -7,6 +7,7 @@ from ..net import native
 from ..net.children import Child
 from ..net.listeners import note_for_child
 from .lines import Line
+from .orders import SIGNALS, ignore
 
 
 class Worker:
@@ -42,7 +43,7 @@ class Worker:
             return work()
 
         try:
-            self.child.fork(live)
+            self.child.fork(live, [(number, ignore) for number in SIGNALS])
         except BaseException:
             self._close_ours()
             raise
