@@ -29,12 +29,16 @@ def _places():
     return {path: place for place, path in enumerate(files)}
 
 
+def _is_in_part(path, config):
+    number, parts = map(int, config.getoption("part").split("/"))
+    return _places().get(path, 0) % parts == number - 1
+
+
 def pytest_ignore_collect(collection_path, config):
     """Leave out a file of which nothing would run, because to collect a test takes time as well."""
     if collection_path.suffix != ".py":
         return None
-    number, parts = map(int, config.getoption("part").split("/"))
-    if _places().get(collection_path, 0) % parts != number - 1:
+    if not _is_in_part(collection_path, config):
         return True
     text = collection_path.read_text()
     if config.getoption("markexpr") == "worldless":
@@ -42,3 +46,11 @@ def pytest_ignore_collect(collection_path, config):
     if config.getoption("markexpr") == "not worldless":
         return True if "\npytestmark = pytest.mark.worldless\n" in text else None
     return None
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what is of another part: the files that were named are all collected."""
+    left_out = [item for item in items if not _is_in_part(item.path, config)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
