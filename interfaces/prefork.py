@@ -28,7 +28,8 @@ class IPreforkServer(IConcurrencyModel):
     Limits such as ``max_connections`` are those of each worker, and so are ``connections``, events,
     ``kick`` and calls of ``service_actions``; in the supervisor there are no connections. What
     ``drain`` has cut is told of in the workers, and it returns an empty list. ``handle_request``
-    handles a request in the calling process.
+    handles a request in the calling process. What a handler calls in a worker, ``shutdown``,
+    ``drain``, ``suspend`` and ``resume``, is asked of the supervisor, for all workers, and returns.
 
     What the system's queues hold is served whatever worker dies, retires or is removed, and
     whichever version of the program has taken over. It is lost if the supervisor is killed. On

@@ -356,6 +356,40 @@ def test_shutdown_in_a_handler_ends_all():
     assert not children()
 
 
+def test_drain_in_a_handler_drains_all():
+    def handle(request, client_address, server):
+        assert [] == server.drain(None)
+        request.sendall(b"asked")
+        request.recv(1)
+        request.sendall(b", and served")
+
+    server = new_server(handle)
+    with recorded(IWorkerEnded) as record, serving(server) as call:
+        with connect(server) as client:
+            assert b"asked" == client.recv(100)
+            wait_until(lambda: refused(server))
+            client.sendall(b".")
+            assert b", and served" == rest(client)
+        call.end()
+        server.server_close()
+    assert ["drained", "drained"] == [event.reason for event in record]
+
+
+@pytest.mark.parametrize("share", ["reuseport", "listener", "balance"])
+def test_suspend_and_resume_in_a_handler_are_for_all(share):
+    def handle(request, client_address, server):
+        for line in request.makefile():
+            getattr(server, line.strip())()
+
+    with at_work(server := new_server(handle, share=share)), connect(server) as client:
+        client.sendall(b"suspend\n")
+        wait_until(lambda: "suspended" == server._gs_team.board.state)
+        assert "keep" == server._gs_suspended
+        client.sendall(b"resume\n")
+        wait_until(lambda: "serving" == server._gs_team.board.state)
+        assert b"" == ask(server, b"")
+
+
 def test_it_can_be_served_again():
     server = new_server(Pid)
     for _ in range(2):

@@ -8,6 +8,7 @@ from zope.interface import implementer
 
 from ..interfaces import IPreforkServer
 from ..loop import is_closed
+from ..settings import check_setting
 from ..net.listeners import accepts_connections, note_listening
 from ..supervision.supervisor import Supervisor
 from ..supervision.team import Team
@@ -68,6 +69,29 @@ class PreforkMixIn(Working):
             self._gs_attendance.say("shutdown")
         else:
             super().shutdown()
+
+    def drain(self, timeout=...):
+        """End in order; in a worker, have all of them end, and return an empty list at once."""
+        if self._gs_attendance is None:
+            return super().drain(timeout)
+        if timeout is not ...:
+            check_setting("drain_timeout", timeout)
+        self._gs_attendance.say("drain", *([] if timeout is ... else [timeout]))
+        return []
+
+    def suspend(self, release: bool = False) -> None:
+        """Take no more; in a worker, ask all of them to."""
+        if self._gs_attendance is None:
+            super().suspend(release)
+        else:
+            self._gs_attendance.say("suspend", "release" if release else "keep")
+
+    def resume(self) -> None:
+        """Go on taking; in a worker, ask all of them to."""
+        if self._gs_attendance is None:
+            super().resume()
+        else:
+            self._gs_attendance.say("resume")
 
     def serve_forever(self, poll_interval=0.5):
         """Have workers handle requests until ``shutdown()``; see IPreforkServer."""

@@ -1,6 +1,7 @@
 """A server becomes that of a worker process."""
 
 from functools import lru_cache
+from time import monotonic
 from typing import Any
 
 from .. import events
@@ -56,6 +57,22 @@ class Working(Fronting):
         if handover.is_tls(listener):
             self.ssl_context, self.implicit_tls = listener.context, True
         listener.close()
+
+    # What the supervisor has this worker do, and an application would ask of all of them.
+
+    def _gs_drain_worker(self, *seconds):
+        super().drain(*seconds)
+
+    def _gs_cut_worker(self):
+        if self._gs_is_draining:
+            self._gs_drain_ends = monotonic()  # nobody is given any more time
+        super().drain(0)
+
+    def _gs_suspend_worker(self, how):
+        super().suspend(release=how == "release")
+
+    def _gs_resume_worker(self):
+        super().resume()
 
     def _gs_join_crew(self, job):
         super()._gs_join_crew(job)

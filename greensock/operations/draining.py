@@ -53,12 +53,6 @@ class Draining(Admission, Oversight):
             loop.wait_for_end(self._gs_drain_left())
         return self._gs_end_of_drain()
 
-    def _gs_drain_at_once(self):
-        """Drain; nobody is given any time, or any more."""
-        if self._gs_is_draining:
-            self._gs_drain_ends = monotonic()
-        self.drain(0)
-
     def _gs_keep_newcomers_out(self) -> bool:
         """Let nobody new into the queue; False if that cannot be done.
 

@@ -152,20 +152,20 @@ class Attendance:
 
     def _end(self, *seconds):
         self._call(self._server.worker_stopping)
-        self._server.drain(*seconds)
+        self._server._gs_drain_worker(*seconds)
 
     def _cut(self):
         self._is_leaving = True
-        self._begin(self._is_served.wait, self._server._gs_drain_at_once)
+        self._begin(self._is_served.wait, self._server._gs_cut_worker)
 
     def _reopen(self):
         self._begin(lambda: self._call(self._server.reopen_logs))
 
     def _suspend(self, how):
-        self._begin(lambda: self._server.suspend(release=how == "release"), self.publish)
+        self._begin(lambda: self._server._gs_suspend_worker(how), self.publish)
 
     def _resume(self):
-        self._begin(self._server.resume, self.publish)
+        self._begin(self._server._gs_resume_worker, self.publish)
 
     def _call(self, hook):
         try:

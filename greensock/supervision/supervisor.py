@@ -5,6 +5,7 @@ Rule: it runs no hub and no thread, and nothing a worker does ends it.
 It takes the place of the accept loop of other servers, and is asked for the same things.
 """
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -231,7 +232,8 @@ class Supervisor:
 
     def _drain_within(self, seconds=None):
         if self._ending is None:
-            self._server.drain(*([] if seconds is None else [float(seconds)]))
+            limits = [] if seconds is None else [None if seconds == "None" else float(seconds)]
+            self._server.drain(*limits)
 
     def _decide_about_successor(self):
         # It may not come later to sockets that were closed to newcomers, or have nobody there.
@@ -352,10 +354,12 @@ _ORDERS = {
 }
 
 # What workers and the desk may say.
-_WORDS = {
+_WORDS: dict[str, Callable[..., Any]] = {
     "shutdown": Supervisor._stop,
     "handed": Supervisor._note_handed,
     "drain": Supervisor._drain_within,
+    "suspend": lambda supervisor, how: supervisor._server.suspend(release=how == "release"),
+    "resume": lambda supervisor: supervisor._server.resume(),
     "reload": Supervisor._reload,
     "add": Supervisor._add,
     "remove": Supervisor._remove,
