@@ -123,6 +123,8 @@ class Draining(Admission, Oversight):
             self._gs_tell_handlers()
 
     def _gs_tell_handlers(self):
+        if not self._gs_hearing:
+            return
         loop = self._gs_loop
         hub = loop.hub if loop is not None and self._gs_works_on_hub else None
         if hub is not None and hub.loop and not loop.in_own_thread():
@@ -130,7 +132,7 @@ class Draining(Admission, Oversight):
             hub.loop.run_callback_threadsafe(gevent.spawn_raw, self._gs_tell_handlers)
             return
         # Every step is one that no other thread, nor a signal handler, can come into.
-        hearing = self._gs_hearing or {}
+        hearing = self._gs_hearing
         for key in tuple(hearing):
             found = hearing.pop(key, None)  # whoever gets it tells it, once
             handler = None if found is None else found()
