@@ -20,6 +20,7 @@ from gevent.hub import GreenletExit
 from . import interfaces
 from .errors import CommandError
 from .events import subscribe
+from .net.children import told_status
 from .peers import one_line
 
 logger = logging.getLogger("greensock")
@@ -102,8 +103,8 @@ def _write_end(event):
     level = logging.WARNING if event.reason in ("died", "hung") else logging.INFO
     pause = f"; the next one comes in {event.pause:g} s" if event.pause else ""
     who = "the desk" if event.index is None else f"worker {event.index}"
-    text = "%s has ended, process %d: %s, wait status %s%s"
-    logger.log(level, text, who, event.pid, event.reason, event.status, pause)
+    text = "%s has ended, process %d: %s, %s%s"
+    logger.log(level, text, who, event.pid, event.reason, told_status(event.status), pause)
 
 
 subscribe(interfaces.IWorkerEnded, _write_end)

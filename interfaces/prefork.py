@@ -75,7 +75,8 @@ class IPreforkServer(IConcurrencyModel):
         "they do not retire all at once."
     )
     max_rss = Attribute(
-        "Bytes of memory after which a worker retires (int, 1 or more), None for no limit."
+        "Bytes of memory after which a worker retires (int, 1 or more), None for no limit. If it "
+        "uses more before its first request that is told by an IWorkerFailed, and not heeded."
     )
     upgrade_timeout = Attribute(
         "Seconds a new version of the program may take to be ready, before it is killed and this "

@@ -52,7 +52,7 @@ def test_status_is_a_table(says, at_work):
     assert "worker  pid  state  ready for  connections  memory".split() == heads.split()
     index, pid, state, seconds, _, connections, memory, unit = row.split()
     assert ("0", "ready", "1", "MiB") == (index, state, connections, unit)
-    assert "1 wanted" == wanted
+    assert f"1 wanted, supervisor {os.getpid()}" == wanted
     assert heads.index("state") == row.index("ready")
 
 
@@ -60,14 +60,15 @@ def test_status_for_programs(says):
     (line,) = says("status", "--json")
     status = json.loads(line)
     assert (1, False) == (status["wanted"], status["draining"])
+    assert os.getpid() == status["supervisor"]
     assert {"index", "pid", "state", "seconds", "connections", "rss"} == set(status["workers"][0])
 
 
 def test_what_is_not_known_yet_has_its_place():
     worker = {"index": 0, "pid": 7, "state": "starting"}
     worker |= {"seconds": None, "connections": None, "rss": None}
-    _, row, goal = ctl._table({"workers": [worker], "wanted": 1, "draining": True})
-    assert (["0", "7", "starting", "-", "-", "-"], "draining") == (row.split(), goal)
+    _, row, goal = ctl._table({"workers": [worker], "wanted": 1, "draining": True, "supervisor": 6})
+    assert (["0", "7", "starting", "-", "-", "-"], "draining, supervisor 6") == (row.split(), goal)
 
 
 def test_orders(says, at_work):

@@ -152,7 +152,7 @@ def test_hup_brings_new_code_and_lets_connections_finish(service, here):
     service.command.signal(signal.SIGHUP)
     assert int(pid) not in service.pids(2, "newest")
     assert b"done" == finish(client)
-    service.command.complaint(f"process {pid}: replaced, wait status 0")
+    service.command.complaint(f"process {pid}: replaced, exit status 0")
 
 
 @worldless
@@ -173,7 +173,7 @@ def test_ttin_and_ttou(service):
     assert "worker 2 is ready" in service.command.complaint("worker 2 ")
     service.pids(3, "newest")
     service.command.signal(signal.SIGTTOU)
-    assert ": removed, wait status 0" in service.command.complaint("worker 2 ")
+    assert ": removed, exit status 0" in service.command.complaint("worker 2 ")
 
 
 @worldless
@@ -313,7 +313,7 @@ def test_a_wrong_command_line_is_answered_with_one_line(line, capsys, here, monk
 @forks_beside_threads
 def test_what_ends_the_process_it_is_tried_out_in_is_told():
     try_out(lambda: None, "nothing")
-    with pytest.raises(CommandError, match="^leaving ended its process, wait status 768$"):
+    with pytest.raises(CommandError, match="^leaving ended its process, exit status 3$"):
         try_out(lambda: os._exit(3), "leaving")
 
 

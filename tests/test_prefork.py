@@ -3,6 +3,7 @@
 import logging
 import mmap
 import os
+import re
 import signal
 import socket
 import socketserver
@@ -14,6 +15,7 @@ import pytest
 import greensock
 from greensock import PreforkMixIn
 from greensock.interfaces import IWorkerEnded, IWorkerFailed, IWorkerStarted
+from greensock.supervision.memory import resident
 from greensock.supervision.orders import SIGNALS
 from tests.helpers import (
     LOCAL,
@@ -218,10 +220,32 @@ def test_enough_requests():
 
 
 def test_enough_memory():
-    with at_work(server := new_server(Pid, workers=1, max_rss=1, worker_timeout=1.0)) as record:
+    def handle(request, client_address, server):
+        if request.recv(1):
+            hoard.append(b"x" * (64 << 20))
+
+    hoard = []
+    limits = {"max_rss": resident() + (32 << 20), "worker_timeout": 1.0}
+    with at_work(server := new_server(handle, workers=1, **limits)) as record:
+        ask(server, b"x")
         wait_until(lambda: of(record, IWorkerEnded))
-        assert ask(server, b"")
+        assert b"" == ask(server, b"")
     assert "max_rss" == of(record, IWorkerEnded)[0].reason
+
+
+def test_less_memory_than_it_uses_at_its_best_is_told_and_not_heeded(mailbox):
+    def tell(event):
+        mailbox.put(str(event.error))
+
+    server = new_server(Pid, workers=1, max_rss=1, worker_timeout=0.2)
+    with subscribed(IWorkerFailed, tell), at_work(server) as record:
+        pattern = "max_rss is 1 bytes, and it uses [0-9]+ before any request: give more"
+        assert re.fullmatch(pattern, mailbox.get())
+        card = server._gs_team.slots[0].worker.card
+        began = card.beaten_at
+        wait_until(lambda: card.beaten_at > began + 0.1)
+        assert ask(server, b"")
+        assert [] == of(record, IWorkerEnded)
 
 
 def test_reload():

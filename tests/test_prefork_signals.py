@@ -43,7 +43,7 @@ def test_quit_cuts_who_drain_already(tmp_path):
         program.signal(signal.SIGQUIT)
         assert b"" == sock.recv(100)
         program.said(f"over {program.pid}")
-        program.said("has ended.* drained, wait status 0", 2)
+        program.said("has ended.* drained, exit status 0", 2)
 
 
 @pytest.mark.parametrize("share", ["reuseport", "listener"])

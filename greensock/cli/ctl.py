@@ -23,6 +23,7 @@ _DONE = {
     "add": "there will be one worker more",
     "remove": "there will be one worker less, unless it is the last",
     "reopen": "log files are being opened anew",
+    "upgrade": "a new version is being started",
 }
 _HELP = {
     "status": "say how the workers are",
@@ -31,6 +32,7 @@ _HELP = {
     "add": "have one worker more",
     "remove": "have one worker less",
     "reopen": "begin log files anew, as SIGUSR1 does",
+    "upgrade": "start the program anew and leave to it, as SIGUSR2 does",
     "kick": "cut the connections of a client",
 }
 
@@ -95,7 +97,7 @@ def _table(answer: dict[str, Any]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     goal = "draining" if answer["draining"] else f"{answer['wanted']} wanted"
-    return [*lines, goal]
+    return [*lines, f"{goal}, supervisor {answer['supervisor']}"]
 
 
 def _row(worker: dict[str, Any]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from ..errors import CommandError
 from ..net import native
-from ..net.children import Child
+from ..net.children import Child, told_status
 
 # Bytes of an error, at most: what a pipe holds although nobody reads it yet.
 _LONGEST = 4096
@@ -44,4 +44,4 @@ def try_out(action: Callable[[], object], what: str) -> None:
     if text:
         raise CommandError(text)
     if status:
-        raise CommandError(f"{what} ended its process, wait status {status}")
+        raise CommandError(f"{what} ended its process, {told_status(status)}")

@@ -36,6 +36,21 @@ _PATIENCE = 0.01
 _ALL_SIGNALS = [int(number) for number in signal.valid_signals()]
 
 
+def told_status(status):
+    """A wait status (int, or None if it is not known) in words."""
+    if status is None:
+        return "its exit status is not known"
+    code = os.waitstatus_to_exitcode(status)
+    return f"exit status {code}" if code >= 0 else f"killed by {_name_of(-code)}"
+
+
+def _name_of(number):
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 class Child:
     """A process that ``fork`` begins.
 

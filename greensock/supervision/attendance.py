@@ -14,6 +14,7 @@ from gevent.event import Event
 from gevent.socket import socket as Socket
 
 from .. import events, view
+from ..errors import CommandError
 from ..peers import address_text
 from . import presence
 from .commands import is_meant
@@ -37,6 +38,7 @@ class Attendance:
         self._is_served = Event()
         self._counting = Counting(server, worker) if counts else None
         jitter = server.max_requests_jitter
+        self._max_rss = server.max_rss
         self._most = server.max_requests
         if self._most and jitter:
             from random import randint  # every forked child would pay for having it
@@ -69,9 +71,19 @@ class Attendance:
         """It takes requests."""
         self._card.beat()
         self._ready_at = monotonic()
+        self._check_memory()
         self.publish()
         self._line.say("ready")
         self._is_served.set()
+
+    def _check_memory(self):
+        """See that there is room for anything. To replace it would help nobody."""
+        used, most = resident(), self._max_rss
+        if most is not None and used > most:
+            self._max_rss = None
+            why = f"max_rss is {most} bytes, and it uses {used} before any request: give more"
+            event = events.WorkerFailed, self._server, self._server.worker_index, CommandError(why)
+            events.emit(*event)
 
     def note_left(self, live):
         """A request has ended, and there are so many."""
@@ -106,7 +118,7 @@ class Attendance:
         self._card.beat()
         if self._counting is not None and self._counting.is_due:
             self.publish()
-        most = self._server.max_rss
+        most = self._max_rss
         if most is not None and not self._is_leaving and resident() > most:
             self._line.say("enough", "max_rss")
 

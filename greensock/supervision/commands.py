@@ -11,7 +11,7 @@ from math import isfinite
 # Bytes of a request. The longest that makes sense names a Unix socket's path.
 LONGEST = 4096
 
-COMMANDS = ("status", "reload", "drain", "add", "remove", "reopen", "kick")
+COMMANDS = ("status", "reload", "drain", "add", "remove", "reopen", "upgrade", "kick")
 
 
 class RequestError(ValueError):

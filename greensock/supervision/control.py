@@ -137,6 +137,7 @@ class Control:
                 | (answers.get(worker) or _unanswered(worker))
                 for worker in self._desk.in_order
             ],
+            "supervisor": os.getppid(),
             "wanted": self._desk.wanted,
             "draining": self._desk.is_draining,
         }
