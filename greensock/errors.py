@@ -11,3 +11,15 @@ class EndpointError(ValueError):
 
 class CommandError(Exception):
     """A command line asks for what cannot be done; the text says why, and what can."""
+
+
+class BusError(Exception):
+    """A bus cannot do what it was asked: its server is not there, or lets nobody in."""
+
+
+class BusClosed(BusError):
+    """A bus, or a subscription, was closed."""
+
+
+class BusOverflow(BusClosed):
+    """A subscription was closed because whoever reads it was too slow."""

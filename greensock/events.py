@@ -285,3 +285,33 @@ class DrainEnded(_ServerEvent):
 
     seconds: float
     cut: tuple
+
+
+@dataclass(frozen=True, eq=False)
+class _BusEvent:
+    bus: Any
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IBusLost)
+class BusLost(_BusEvent):
+    """See IBusLost."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IBusRestored)
+class BusRestored(_BusEvent):
+    """See IBusRestored."""
+
+    seconds: float
+    missed: dict
+
+
+@dataclass(frozen=True, eq=False)
+@implementer(interfaces.IBusOverflowed)
+class BusOverflowed(_BusEvent):
+    """See IBusOverflowed."""
+
+    subscription: Any

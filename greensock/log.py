@@ -4,10 +4,11 @@
 level     what
 ========  ==================================================================================
 ERROR     a handler or a hook raised (with its traceback)
-WARNING   accepting is paused, a connection was cut, a datagram was truncated or dropped
+WARNING   accepting is paused, a connection was cut, a datagram was truncated or dropped, a bus was
+          lost, messages of it were missed, a subscription had no room
 INFO      accepting goes on, a connection was refused, a TLS handshake failed, certificates were
-          loaded again, a server drains or has drained, a handler ended by SystemExit or
-          GreenletExit, or by Ctrl-C, which reaches the children, too
+          loaded again, a server drains or has drained, a bus is back, a handler ended by
+          SystemExit or GreenletExit, or by Ctrl-C, which reaches the children, too
 ========  ==================================================================================
 
 Where logging is not configured, Python prints what is WARNING or worse on standard error.
@@ -127,3 +128,15 @@ _write(
     "pid",
     "reason",
 )
+
+
+def _write_restored(event):
+    missed = sum(event.missed.values())
+    level = logging.WARNING if missed else logging.INFO
+    text = "the bus is back after %.3f s; %d messages or more were missed, in %d topics"
+    logger.log(level, text, event.seconds, missed, len(event.missed))
+
+
+_write(interfaces.IBusLost, logging.WARNING, "the bus was lost: %s", "error")
+subscribe(interfaces.IBusRestored, _write_restored)
+_write(interfaces.IBusOverflowed, logging.WARNING, "no room in %s", "subscription")

@@ -11,10 +11,15 @@ if __name__ == "interfaces":
         "'interfaces' would make a second, different set: use 'import greensock.interfaces'"
     )
 
+from .bus import IBus, IMessage, ISubscription
 from .events import (
     IAcceptFailed,
     IAcceptPaused,
     IAcceptResumed,
+    IBusEvent,
+    IBusLost,
+    IBusOverflowed,
+    IBusRestored,
     IConnectionClosed,
     IConnectionCut,
     IConnectionOpened,
@@ -62,6 +67,11 @@ __all__ = [
     "IAcceptResumed",
     "IAdmission",
     "IBinding",
+    "IBus",
+    "IBusEvent",
+    "IBusLost",
+    "IBusOverflowed",
+    "IBusRestored",
     "IConcurrencyModel",
     "IConnection",
     "IConnectionClosed",
@@ -83,6 +93,7 @@ __all__ = [
     "IHandshakeFailed",
     "IInspection",
     "ILock",
+    "IMessage",
     "IPreforkServer",
     "IRelay",
     "IRelayed",
@@ -97,6 +108,7 @@ __all__ = [
     "ISocketServer",
     "IStreamRequestHandler",
     "IStreamServer",
+    "ISubscription",
     "ITLS",
     "ITLSReloaded",
     "ITask",

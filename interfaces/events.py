@@ -163,3 +163,39 @@ class IDrainEnded(IServerEvent):
 
     seconds = Attribute("How long it took.")
     cut = Attribute("The IConnections that were cut (tuple).")
+
+
+class IBusEvent(Interface):
+    """Something happened to a bus."""
+
+    bus = Attribute("The IBus.")
+
+
+class IBusLost(IBusEvent):
+    """It has lost its connection, and gets no messages until IBusRestored follows.
+
+    Sent once for an episode, in a thread of the bus. It tries to connect again, with pauses of
+    10 ms, doubling to 1 s.
+    """
+
+    error = Attribute("The exception that says why.")
+
+
+class IBusRestored(IBusEvent):
+    """It gets messages again. Sent in a thread of the bus."""
+
+    seconds = Attribute("How long it did not.")
+    missed = Attribute(
+        "By topic, how many messages were published meanwhile that nobody here will get: a dict of "
+        "those topics only, with IMessage's ``missed``."
+    )
+
+
+class IBusOverflowed(IBusEvent):
+    """A subscription had no room for a message, because whoever reads it is too slow.
+
+    Sent once until it has room again, where the message came from: by whoever published it, or in
+    a thread of the bus.
+    """
+
+    subscription = Attribute("The ISubscription, whose ``reason`` says whether it was closed.")
