@@ -80,13 +80,11 @@ class BaseBus:
     def _forget(self, topics: list[str]) -> None:
         """Nobody here wants these topics any more."""
 
-    def _deliver(
-        self, topic: str, data: bytes, number: int | None = None, missed: int = 0
-    ) -> None:
-        for subscription in self._fanout.deliver(topic, data, number, missed):
+    def _deliver(self, topic: str, data: bytes, number: int | None = None) -> None:
+        for subscription in self._fanout.deliver(topic, data, number):
+            events.emit(events.BusOverflowed, self, subscription)
             if subscription.reason is not None:
                 self.leave(subscription, subscription.topics)
-            events.emit(events.BusOverflowed, self, subscription)
 
     def _begin_anew(self) -> None:
         """This is a forked child: nothing here is its own."""

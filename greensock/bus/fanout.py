@@ -65,9 +65,7 @@ class Fanout:
         """Whether anybody has subscribed to it."""
         return name in self._topics
 
-    def deliver(
-        self, name: str, data: bytes, number: int | None = None, missed: int = 0
-    ) -> list[Subscription]:
+    def deliver(self, name: str, data: bytes, number: int | None = None) -> list[Subscription]:
         """Give it to all who want it. Those are returned that have no room from now on.
 
         ``number``: None for one more than the last.
@@ -80,7 +78,7 @@ class Fanout:
             topic.number = number = topic.number + 1 if number is None else number
             # A copy, because a signal handler may subscribe meanwhile.
             for subscription in tuple(topic.subscriptions):
-                if subscription.put(name, data, number, missed):
+                if subscription.put(name, data, number):
                     full.append(subscription)
         return full
 

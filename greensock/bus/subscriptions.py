@@ -104,13 +104,12 @@ class Subscription:
 
     # For the bus
 
-    def put(self, topic: str, data: bytes, number: int, missed: int) -> bool:
+    def put(self, topic: str, data: bytes, number: int) -> bool:
         """Take a message in. True if that is the first one there is no room for."""
         with self._changed:
             if self.reason is not None:
                 return False
-            if self._missed_behind:
-                missed += self._missed_behind.pop(topic, 0)
+            missed = self._missed_behind.pop(topic, 0) if self._missed_behind else 0
             if len(self._held) < self._maxsize:
                 self._held.append(Message(topic, data, number, missed))
                 self._changed.notify()
