@@ -33,6 +33,7 @@ class Serving(Requests):
     _gs_was_served = False
     _gs_stop_on_start = False
     _gs_is_plain_class = False
+    _gs_has_workers = False
 
     @property
     def toolbox(self) -> Any:
@@ -120,6 +121,8 @@ class Serving(Requests):
         loop = self._gs_loop
         if loop is not None:
             loop.stop()  # it may have begun in between
+        if not self._gs_has_workers:
+            self._gs_close_bus()
 
     def _gs_let_go(self):
         """End the loop, and see that its hub does not hold the socket any more."""
@@ -178,6 +181,8 @@ class Serving(Requests):
 
     def _gs_loop_opened(self, loop):
         """The accept loop is about to run on the hub of this thread."""
+        if loop.serving:
+            self._gs_open_bus()
         self._gs_post_warden(loop.hub)
 
     def _gs_loop_closing(self, loop):

@@ -188,3 +188,11 @@ class IGreenServer(IAdmission, IDeadlines, ITLS, IDraining, IInspection, IServer
     """
 
     toolbox = Attribute("The IToolbox that is right under this server's concurrency model.")
+    bus = Attribute(
+        "An IBus for handlers. It is set to where that is, as ``greensock.bus.open_bus`` takes it "
+        "(None, the default, for one within the process), on the server or in its class, and is "
+        "the bus from then on. Each process makes its own when it uses it; if it is elsewhere, "
+        "``serve_forever`` opens it before it takes requests, and raises BusError if that fails. "
+        "``server_close`` closes it when handlers have ended. What is set to anything else than "
+        "a str or None stays what it is, and is whoever's set it to close. ValueError for no bus."
+    )

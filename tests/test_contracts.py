@@ -22,6 +22,8 @@ from zope.interface.interface import Method
 from zope.interface.verify import verifyClass, verifyObject
 
 import greensock
+import greensock.bus
+import greensock.bus.redis
 import greensock.events
 import greensock.factories
 import greensock.net.connections
@@ -29,6 +31,7 @@ import greensock.net.crossing
 import greensock.toolbox
 from greensock import interfaces
 from greensock.interfaces import (
+    IBusEvent,
     IDatagramRequestHandler,
     IDatagramServer,
     IGreenServer,
@@ -49,6 +52,8 @@ MODULES = [
     xmlrpc.server,
     wsgiref.simple_server,
     greensock,
+    greensock.bus,
+    greensock.bus.redis,
     greensock.events,
     greensock.factories,
     greensock.net.connections,
@@ -115,7 +120,10 @@ def make_handler(cls):
 
 
 ARGUMENTS = {
+    "Message": ["news", b"hello", 1, 0],
+    "RedisBus": ["redis://127.0.0.1"],
     "Relayed": [1, 2, "finished"],
+    "Subscription": [greensock.bus.LocalBus(), 10, "close"],
     "Connection": [None, ("127.0.0.1", 9), "greenlet"],
     "SharedConnection": [None, ("127.0.0.1", 9), "fork"],
     "_SocketFunction": [lambda sock, address: None],
@@ -134,7 +142,7 @@ def make_instance(tmp_path):
             return servers[-1]
         if IRequestHandler.implementedBy(cls):
             return make_handler(cls)
-        if IServerEvent.implementedBy(cls):
+        if IServerEvent.implementedBy(cls) or IBusEvent.implementedBy(cls):
             return cls(*range(len(dataclasses.fields(cls))))
         return cls(*ARGUMENTS.get(cls.__name__, []))
 

@@ -17,6 +17,7 @@ LEVELS = {
     "greensock.events": 1,
     "greensock.peers": 1,
     "greensock.access": 2,
+    "greensock.bus": 2,
     "greensock.counts": 2,
     "greensock.log": 2,
     "greensock.metrics": 2,

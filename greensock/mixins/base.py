@@ -16,6 +16,7 @@ class ModelMixIn(Serving):
     block_on_close = True
     daemon_threads = False
 
+    _gs_has_workers = True
     _gs_finishes_elsewhere = False
     # The handlers that wait for the next message and will be back, by their connections.
     _gs_resting: dict | None = None
@@ -41,6 +42,7 @@ class ModelMixIn(Serving):
         else:
             super().server_close()
             self._gs_finish_crew()
+        self._gs_close_bus()
 
     def _gs_finish_crew(self):
         # A signal handler cannot wait; whoever called serve_forever may close once more.

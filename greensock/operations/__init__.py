@@ -10,9 +10,10 @@ from typing import Any
 from ..net import handover
 from ..settings import check_setting, check_settings, is_setting
 from .draining import Draining
+from .messaging import Messaging
 
 
-class Operations(Draining):
+class Operations(Draining, Messaging):
     """The settings of a server, and the orders it takes."""
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -36,5 +37,6 @@ class Operations(Draining):
         """ValueError for one that is wrong, before anything is opened."""
         check_settings(self)
         self._gs_loaded_context()
+        self._gs_check_bus()
         if handover.is_tls(getattr(self, "socket", None)):
             handover.load_tls()
