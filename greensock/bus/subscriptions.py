@@ -8,7 +8,7 @@ from collections import deque
 from queue import Empty
 from typing import Any, NamedTuple
 
-from zope.interface import implementer
+from zope.interface import implementer, implementer_only
 
 from ..errors import BusClosed, BusOverflow
 from ..interfaces import IMessage, ISubscription
@@ -20,7 +20,7 @@ OVERFLOW = ("drop_oldest", "drop_newest", "close")
 MAXSIZE = 10_000
 
 
-@implementer(IMessage)
+@implementer_only(IMessage)  # it is no sequence to anybody but Python
 class Message(NamedTuple):
     """See IMessage."""
 
