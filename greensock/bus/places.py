@@ -20,12 +20,14 @@ try:
         UnixDomainSocketConnection,
         parse_url,
     )
-    from redis.exceptions import AuthenticationError, RedisError
+    from redis.exceptions import AuthenticationError, NoScriptError, RedisError
 except ImportError as error:
     raise ImportError(
         "a bus of Redis needs the package redis, 5.0 or newer: pip install greensock[redis]",
         name=error.name,
     ) from error
+
+__all__ = ["NoScriptError", "Place"]
 
 # Seconds until a Redis that does not answer is thought to be gone: a healthy one takes milliseconds
 # to do so, and a packet that was lost twice is there after a second.

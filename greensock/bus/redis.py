@@ -12,13 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from redis.exceptions import NoScriptError
-
 from ..errors import BusClosed
 from ..net import native
 from ..net.hubs import in_hub
 from .base import BaseBus, checked_data, checked_topic
-from .places import Place
+from .places import NoScriptError, Place
 from .pool import Pool
 from .reader import Reader
 

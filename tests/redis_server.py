@@ -1,0 +1,82 @@
+"""A real Redis for the time of a test, on a Unix socket in a directory of its own."""
+
+import os
+import shutil
+import signal
+import subprocess
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from greensock.net import native
+from tests.tools import PATIENCE, wait_until
+
+PROGRAM = shutil.which("redis-server")
+
+needs_redis = pytest.mark.skipif(
+    PROGRAM is None, reason="there is no redis-server here: apt-get install redis-server"
+)
+
+
+class Redis:
+    """Keeps nothing but in its memory. ``path`` is its socket, ``url`` a bus there."""
+
+    def __init__(self, folder, *options):
+        self.path = str(folder / "redis")
+        self.url = f"unix://{self.path}"
+        self._options = options
+        self._folder = folder
+        self._process = None
+
+    def start(self):
+        command = [PROGRAM, "--port", "0", "--unixsocket", self.path, "--save", ""]
+        with open(self._folder / "log", "ab") as log:
+            self._process = subprocess.Popen(
+                [*command, "--dir", str(self._folder), *self._options], stdout=log, stderr=log
+            )
+        wait_until(self._answers)
+
+    def kill(self):
+        self._process.kill()
+        self._process.wait()
+        with suppress(FileNotFoundError):
+            os.unlink(self.path)
+
+    def restart(self):
+        self.kill()
+        self.start()
+
+    @contextmanager
+    def stopped(self):
+        """Meanwhile it does not answer."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def tell(self, *lines):
+        """What it answers to commands, one a line, up to the last of them."""
+        with native.Socket(1) as sock:
+            sock.settimeout(PATIENCE)
+            sock.connect(self.path)
+            sock.sendall("".join(f"{line}\r\n" for line in (*lines, "ECHO -the-end-")).encode())
+            answers = b""
+            while b"-the-end-" not in answers:
+                answers += sock.recv(65536)
+            return answers.decode()
+
+    def _answers(self):
+        with suppress(OSError):
+            return bool(self.tell())
+        return False
+
+
+@contextmanager
+def running(folder, *options):
+    redis = Redis(folder, *options)
+    redis.start()
+    try:
+        yield redis
+    finally:
+        redis.kill()
