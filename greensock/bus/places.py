@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import BusError
 from ..net import native
-from .wire import Silence, Wire, dialed, under_tls
+from .wire import SecureWire, Silence, Wire, dialed
 
 try:
     from redis.connection import (
@@ -49,11 +49,12 @@ class _TCPConnection(Connection):
 class _TLSConnection(SSLConnection):
     def _connect(self) -> Wire:
         sock = dialed((self.host, self.port), self.socket_connect_timeout)
-        wire = Wire(under_tls(sock, _context_of(self), self.host), self.socket_connect_timeout)
         try:
+            context = _context_of(self)
+            wire = SecureWire(sock, self.socket_connect_timeout, context, self.host)
             wire.handshake()
         except BaseException:
-            wire.close()
+            sock.close()
             raise
         wire.settimeout(self.socket_timeout)
         return wire

@@ -133,8 +133,10 @@ class Subscription:
             self._missed_behind[topic] = self._missed_behind.get(topic, 0) + count
 
     def abandon(self) -> None:
-        """End it in a forked child, where whoever used it and its locks does not exist."""
+        """End it in a forked child: whoever holds its locks, and shall get what it holds, is not.
+        """
         self._changed = Condition()
+        self._held.clear()
         self.topics = ()
         self.end("closed")
 

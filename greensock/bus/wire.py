@@ -20,6 +20,9 @@ from ..net.dialing import dial, dial_natively
 
 READ, WRITE = 1, 2  # as libev has them
 
+# Bytes of TLS to read at once: a record has 16 KiB at most.
+_CHUNK = 1 << 16
+
 _EVENTS = {READ: select.POLLIN, WRITE: select.POLLOUT}
 
 
@@ -28,7 +31,7 @@ class Silence(TimeoutError):
 
 
 class Wire:
-    """What redis-py takes for a socket. ``sock``: a connected one, plain or under TLS."""
+    """What redis-py takes for a socket. ``sock``: a connected one, which is used up."""
 
     def __init__(self, sock: Any, timeout: float | None) -> None:
         sock.setblocking(False)
@@ -57,13 +60,15 @@ class Wire:
 
     def recv_into(self, buffer: Any) -> int:
         """Read some bytes into ``buffer``; how many."""
-        return self._do(READ, self._sock.recv_into, buffer)
+        data = self.recv(len(buffer))
+        buffer[:len(data)] = data
+        return len(data)
 
     def recv_now(self, size: int) -> bytes | None:
         """The bytes that are there, none at the end; None if it would have to wait."""
         try:
             return self._sock.recv(size)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except BlockingIOError:
             return None
 
     def sendall(self, data: Any) -> None:
@@ -73,15 +78,12 @@ class Wire:
             sent = self._do(WRITE, self._sock.send, left)
             left = left[sent:]
 
-    def handshake(self) -> None:
-        """Begin to speak TLS."""
-        self._do(READ, self._sock.do_handshake)
-
     def is_quiet(self) -> bool:
         """Whether it is open, and nobody has said anything that was not asked for."""
-        poll = native.poll()
-        poll.register(self.fileno(), select.POLLIN)
-        return not poll.poll(0)
+        try:
+            return self.recv_now(1) is None
+        except OSError:
+            return False
 
     def shutdown(self, how: int) -> None:
         """End the connection, for the other side as well."""
@@ -102,15 +104,75 @@ class Wire:
         while True:
             try:
                 return operation(*args)
-            except ssl.SSLWantReadError:
-                event = READ
-            except ssl.SSLWantWriteError:
-                event = WRITE
             except BlockingIOError:
-                pass
-            if self._timeout == 0:
-                raise BlockingIOError
+                if self._timeout == 0:
+                    raise
             _wait(self._sock.fileno(), event, ends)
+
+
+class SecureWire(Wire):
+    """The same under TLS, which works on memory alone: it suits every kind of socket and thread."""
+
+    def __init__(self, sock: Any, timeout: float | None, context: Any, host: str) -> None:
+        super().__init__(sock, timeout)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+
+    def handshake(self) -> None:
+        """Begin to speak TLS; an OSError if the other side cannot be trusted."""
+        try:
+            self._work(self._tls.do_handshake)
+        except ssl.SSLError:
+            self._flush()  # so that it learns why
+            raise
+
+    def recv(self, size: int) -> bytes:
+        """Some bytes; none if the other side has ended."""
+        try:
+            return self._work(self._tls.read, size)
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+
+    def recv_now(self, size: int) -> bytes | None:
+        """The bytes that are there, none at the end; None if it would have to wait."""
+        while True:
+            try:
+                return self._tls.read(size)
+            except ssl.SSLWantReadError:
+                data = super().recv_now(_CHUNK)
+                if data is None:
+                    return None
+                self._take(data)
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                return b""
+
+    def sendall(self, data: Any) -> None:
+        """Send all of it."""
+        left = memoryview(data)
+        while left:
+            sent = self._work(self._tls.write, left)
+            left = left[sent:]
+
+    def _work(self, operation: Any, *args: Any) -> Any:
+        while True:
+            try:
+                result = operation(*args)
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._take(super().recv(_CHUNK))
+            else:
+                self._flush()
+                return result
+
+    def _take(self, data: bytes) -> None:
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    def _flush(self) -> None:
+        if data := self._outgoing.read():
+            super().sendall(data)
 
 
 def _wait(fd: int, event: int, ends: float | None) -> None:
@@ -153,14 +215,3 @@ def dialed(address: tuple[str, int], seconds: float | None) -> Any:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return sock
-
-
-def under_tls(sock: Any, context: Any, host: str) -> Any:
-    """``sock`` with the client's side of TLS, the handshake still to make; it is used up."""
-    try:
-        return native.ssl_socket()._create(
-            sock, context=context, server_hostname=host, do_handshake_on_connect=False
-        )
-    except BaseException:
-        sock.close()
-        raise
