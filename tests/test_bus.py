@@ -1,5 +1,6 @@
 """Messages within a process: between greenlets, hubs and threads."""
 
+import os
 import queue
 import random
 import sys
@@ -245,11 +246,11 @@ def test_without_redis_py_it_says_what_to_install(monkeypatch):
 
 
 class Member(greensock.StreamRequestHandler):
-    """Says what comes under 'room' until its peer has ended; publishes what that says."""
+    """Says in which process it is, and what comes under 'room'; publishes what its peer says."""
 
     def handle(self):
         with self.server.bus.subscribe("room") as room:
-            self.wfile.write(b"welcome\n")
+            self.wfile.write(b"%d\n" % os.getpid())
             task = self.toolbox.spawn(self.hear, room)
             for line in self.rfile:
                 self.server.bus.publish("room", line)
@@ -266,7 +267,7 @@ def test_handlers_reach_the_bus_of_their_server(model):
     with served(greensock.server_class(model)(LOCAL, Member)) as server:
         with connect(server) as one, connect(server) as other:
             for client in one, other:
-                assert b"welcome\n" == client.recv(100)
+                assert b"%d\n" % os.getpid() == client.recv(100)
             one.sendall(b"hello\n")
             assert [b"hello\n"] * 2 == [one.recv(100), other.recv(100)]
             bus = server.bus

@@ -432,31 +432,23 @@ def test_messages_between_processes_are_neither_lost_nor_doubled(redis, bus):
     assert 2000 == len({message.data for message in messages})
 
 
-class PidMember(Member):
-    """Says in which process it is, and does what a Member does."""
-
-    def handle(self):
-        self.wfile.write(b"%d " % os.getpid())
-        super().handle()
-
-
 @pytest.mark.parametrize("share", ["listener", "balance"])
 def test_members_of_two_workers_share_a_room(redis, share):
-    server = new_server(PidMember, share=share, bus=redis.url)
+    server = new_server(Member, share=share, bus=redis.url)
     clients = {}
 
     def join():
-        files = connect(server).makefile("rwb", 0)
-        clients.setdefault(files.readline(), []).append(files)
+        client = connect(server)
+        clients.setdefault(client.recv(100), []).append(client)
         return len(clients) == 2
 
     with recorded(IWorkerStarted) as record, served(server):
         wait_until(lambda: len(record) == 2)
         wait_until(join)
         for room in clients.values():
-            room[0].write(b"hello\n")
+            room[0].sendall(b"hello\n")
             for member in sum(clients.values(), []):
-                assert b"hello\n" == member.readline()
+                assert b"hello\n" == member.recv(100)
         for member in sum(clients.values(), []):
             member.close()
 
