@@ -7,6 +7,7 @@ where redis-py would make one of its own, which would block the hub of an unpatc
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import Any
 
 from ..errors import BusError
@@ -110,8 +111,10 @@ class Place:
         try:
             options = _options_of(url)
             self._kind = _OURS[options.pop("connection_class", Connection)]
-            self.most = options.pop("max_connections", MOST)
-            self.patience = options.pop("timeout", PATIENCE)
+            self.most = int(options.pop("max_connections", MOST))
+            self.patience = float(options.pop("timeout", PATIENCE))
+            if self.most < 1 or not 0 < self.patience < inf:
+                raise ValueError("max_connections is 1 or more, and timeout seconds above 0")
             self._options = {
                 "socket_timeout": PATIENCE,
                 "socket_connect_timeout": PATIENCE,
@@ -128,7 +131,10 @@ class Place:
 
     def connection(self) -> Any:
         """A connection of redis-py's that is still to be made."""
-        return self._kind(**self._options)
+        connection = self._kind(**self._options)
+        # redis-py 5 forgets it for Unix sockets.
+        connection.socket_timeout = self._options["socket_timeout"]
+        return connection
 
     @contextmanager
     def clear_errors(self) -> Iterator[None]:
