@@ -13,22 +13,27 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import gevent
 import gevent.select
 
 import greensock
 from greensock import StreamRequestHandler
-from greensock.interfaces import IAcceptPaused, IAcceptResumed, IServerStarted
+from greensock.bus import open_bus
+from greensock.interfaces import IAcceptPaused, IAcceptResumed, IBusEvent, IServerStarted
 from greensock.net import native
+from tests import redis_server
 from tests.__main__ import ROOT, WORLDS, environment
 from tests.farewell import farewells
 from tests.helpers import MODELS
 from tests.tools import (
     LOCAL,
+    PATIENCE,
     Call,
     Mailbox,
     Shout,
@@ -214,6 +219,41 @@ def errors(count, _):
                 yield text, (b"", count) == (nothing, good)
 
 
+def messages(count, _):
+    """Two processes publish and one subscribes: nothing is lost, doubled or missed untold."""
+    if redis_server.PROGRAM is None:
+        yield "there is no redis-server here", False
+        return
+    with tempfile.TemporaryDirectory() as folder, redis_server.running(Path(folder)) as redis:
+        with open_bus(redis.url) as bus, bus.subscribe("news", maxsize=count) as subscription:
+            began = time.monotonic()
+            with redis_server.publishers(redis.url, "news", 2, count // 2):
+                got = [subscription.get(PATIENCE) for _ in range(count // 2 * 2)]
+            rate = len(got) / (time.monotonic() - began)
+            yield f"{len(got)} messages got, {rate:.0f} a second", True
+            good = [message.number for message in got] == list(range(1, len(got) + 1))
+            yield f"their numbers {'follow' if good else 'do NOT follow'} each other", good
+            twice = len(got) - len({message.data for message in got})
+            yield f"{twice} doubled", not twice
+            missed = sum(message.missed for message in got)
+            yield f"{missed} missed", not missed
+            with recorded_bus() as record:
+                redis.restart()
+                wait_until(lambda: len(record) == 2)
+            yield f"after a restart: {record[1].missed}", record[1].missed == {"news": 1}
+            bus.publish("news", b"after")
+            found = subscription.get(PATIENCE)
+            good = (found.data, found.missed) == (b"after", 1)
+            yield f"and then {found.missed} was told with the next message", good
+
+
+@contextmanager
+def recorded_bus():
+    record = []
+    with subscribed(IBusEvent, record.append):
+        yield record
+
+
 def shutdown(rounds, limit):
     """An idle server ends at once, whoever asks it to."""
     askers = {
@@ -277,6 +317,7 @@ FULL = {
     threads: (10_000, 2),
     starved: (5, 1),
     errors: (1000, 0),
+    messages: (100_000, 0),
     shutdown: (20, 0.02),
     farewells: (200, 0),
     reloads: (20, 3),

@@ -9,7 +9,9 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from greensock.bus import open_bus
 from greensock.net import native
+from greensock.net.children import Child
 from tests.tools import PATIENCE, wait_until
 
 PROGRAM = shutil.which("redis-server")
@@ -81,3 +83,22 @@ def running(folder, *options):
         yield redis
     finally:
         redis.kill()
+
+
+@contextmanager
+def publishers(url, topic, processes, count):
+    """So many processes, each of which publishes so many messages; they have ended in the end."""
+
+    def live():
+        with open_bus(url) as bus:
+            for number in range(count):
+                bus.publish(topic, b"%d %d" % (os.getpid(), number))
+        return 0
+
+    children = [Child() for _ in range(processes)]
+    for child in children:
+        child.fork(live)
+    yield
+    for child in children:
+        assert child.wait(PATIENCE)
+        assert child.reap() in (0, None)

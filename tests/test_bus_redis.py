@@ -1,7 +1,6 @@
 """Messages between processes, through a real Redis, which dies and comes back."""
 
 import gc
-import os
 import queue
 import socket
 import threading
@@ -33,7 +32,7 @@ from tests.helpers import (
     subscribed,
     wait_until,
 )
-from tests.redis_server import needs_redis, running
+from tests.redis_server import needs_redis, publishers, running
 from tests.teams import new_server
 from tests.test_bus import Member
 from tests.test_crossing import KINDS, PAIRS, end, start
@@ -408,28 +407,10 @@ def test_a_forked_child_has_connections_of_its_own(redis, bus, mailbox):
     assert [(1, 0), (2, 0), (3, 0)] == numbers(take(subscription, 3))
 
 
-def publish_from_processes(url, topic, processes, count):
-    """Children at work, each of which publishes so many messages."""
-
-    def live():
-        with open_bus(url) as bus:
-            for number in range(count):
-                bus.publish(topic, b"%d %d" % (os.getpid(), number))
-        return 0
-
-    children = [Child() for _ in range(processes)]
-    for child in children:
-        child.fork(live)
-    return children
-
-
 def test_messages_between_processes_are_neither_lost_nor_doubled(redis, bus):
     with bus.subscribe("news") as subscription:
-        children = publish_from_processes(redis.url, "news", 2, 1000)
-        messages = take(subscription, 2000)
-        for child in children:
-            assert child.wait(PATIENCE)
-            child.reap()
+        with publishers(redis.url, "news", 2, 1000):
+            messages = take(subscription, 2000)
     assert [(number, 0) for number in range(1, 2001)] == numbers(messages)
     assert 2000 == len({message.data for message in messages})
 

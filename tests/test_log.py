@@ -74,6 +74,20 @@ def raised(kind):
             events.HandshakeFailed,
             (PEER, OSError),
         ),
+        ("WARNING", "the bus was lost: on purpose", events.BusLost, (OSError,)),
+        (
+            "INFO",
+            "the bus is back after 1.500 s; 0 messages or more were missed, in 0 topics",
+            events.BusRestored,
+            (1.5, {}),
+        ),
+        (
+            "WARNING",
+            "the bus is back after 1.500 s; 5 messages or more were missed, in 2 topics",
+            events.BusRestored,
+            (1.5, {"news": 2, "more": 3}),
+        ),
+        ("WARNING", "no room in a subscription", events.BusOverflowed, ("a subscription",)),
     ],
 )
 def test_event_is_logged(caplog, level, text, kind, fields):
