@@ -38,6 +38,7 @@ from .mixins.greenlets import GreenletMixIn
 from .mixins.prefork import PreforkMixIn
 from .mixins.threads import ThreadingMixIn
 from .net.relay import Relayed, relay
+from .rooms import Room
 from .servers import BaseServer, TCPServer, UDPServer, UnixDatagramServer, UnixStreamServer
 
 __version__ = "0.1.0"
@@ -63,6 +64,7 @@ __all__ = [
     "PreforkUnixDatagramServer",
     "PreforkUnixStreamServer",
     "Relayed",
+    "Room",
     "StreamRequestHandler",
     "TCPServer",
     "ThreadingMixIn",

@@ -240,6 +240,16 @@ class ConnectionCut(_ServerEvent):
 
 
 @dataclass(frozen=True, eq=False)
+@implementer(interfaces.ISlowConsumer)
+class SlowConsumer(_ServerEvent):
+    """See ISlowConsumer."""
+
+    connection: Any
+    waiting: int
+    dropped: int
+
+
+@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IConnectionOpened)
 class ConnectionOpened(_ServerEvent):
     """See IConnectionOpened."""

@@ -84,6 +84,13 @@ class BaseRequestHandler(socketserver.BaseRequestHandler):
         """Whether something was read that is not handled yet."""
         return False
 
+    def post(self, data: Any) -> bool:
+        """Send ``data``, without ever waiting; see IGreenRequestHandler."""
+        post = getattr(getattr(self.request, "meter", None), "post", None)
+        if post is None:
+            raise RuntimeError(f"{self.request!r} is no connection of a greensock server")
+        return bool(post(data))
+
     def switch_to_tls(self, context: "ssl.SSLContext | None" = None) -> None:
         """Shake hands, and go on under TLS; see IGreenRequestHandler."""
         switch = getattr(self.server, "_gs_switch_to_tls", None)

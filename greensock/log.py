@@ -4,8 +4,9 @@
 level     what
 ========  ==================================================================================
 ERROR     a handler or a hook raised (with its traceback)
-WARNING   accepting is paused, a connection was cut, a datagram was truncated or dropped, a bus was
-          lost, messages of it were missed, a subscription had no room
+WARNING   accepting is paused, a connection was cut, a datagram was truncated or dropped, messages
+          were left out for somebody who reads too slowly, a bus was lost, messages of it were
+          missed, a subscription had no room
 INFO      accepting goes on, a connection was refused, a TLS handshake failed, certificates were
           loaded again, a server drains or has drained, a bus is back, a handler ended by
           SystemExit or GreenletExit, or by Ctrl-C, which reaches the children, too
@@ -59,6 +60,14 @@ _write(
     "connection from %s was cut: %s",
     "client_address",
     "reason",
+)
+subscribe(
+    interfaces.ISlowConsumer,
+    lambda event: logger.warning(
+        "connection from %s reads too slowly: %d bytes wait, and messages are left out",
+        one_line(event.connection.client_address),
+        event.waiting,
+    ),
 )
 _write(
     interfaces.IConnectionRefused,

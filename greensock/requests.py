@@ -108,7 +108,10 @@ class Requests(Operations):
         """Make the request what its worker needs; False if its peer failed the TLS handshake."""
         try:
             job.hold(self._gs_settled(job.request))
-            return self._gs_begin_tls(job)
+            if not self._gs_begin_tls(job):
+                return False
+            job.begin()
+            return True
         except BaseException:
             self.close_request(job.request)
             raise
@@ -174,8 +177,11 @@ class Requests(Operations):
                 self._gs_warden.wake()
         job = getattr(request, "meter", None)
         if not isinstance(job, Connection):
-            job = Connection(request, client_address, self.model)  # an application's own
+            # An application's own.
+            job = Connection(request, client_address, self.model, self)
+        job.pause()
         self._gs_shake_hands(job, context)
+        job.begin()
         return job.request
 
     def _gs_finish_switched(self, job):

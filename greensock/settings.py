@@ -11,6 +11,7 @@ from typing import Any
 from .net import addresses, native
 
 OVERLOAD = ("backlog", "reject", "close")
+SLOW_CONSUMER = ("close", "drop")
 WORKER_MODELS = ("greenlet", "thread")
 SHARE = ("reuseport", "listener", "balance")
 
@@ -71,6 +72,11 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "request_timeout": _SECONDS,
     "handshake_timeout": _SECONDS,
     "send_timeout": _SECONDS,
+    "send_buffer": (
+        lambda value: value is None or _is_whole(value),
+        "a whole number of bytes, 1 or more, or None for no limit",
+    ),
+    "slow_consumer": (SLOW_CONSUMER.__contains__, _one_of(SLOW_CONSUMER)),
     "drain_timeout": (
         lambda value: value is None or _is_number(value) and value >= 0,
         "a number of seconds, 0 or more, or None for no limit",

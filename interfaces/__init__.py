@@ -33,6 +33,7 @@ from .events import (
     IServerEvent,
     IServerStarted,
     IServerStopped,
+    ISlowConsumer,
     ITLSReloaded,
     IUpgradeEnded,
     IUpgradeFailed,
@@ -48,9 +49,18 @@ from .handlers import (
     IStreamRequestHandler,
 )
 from .models import IConcurrencyModel, IGreenletModel
-from .operations import IAdmission, IConnection, IDeadlines, IDraining, IInspection, ITLS
+from .operations import (
+    IAdmission,
+    IBroadcasting,
+    IConnection,
+    IDeadlines,
+    IDraining,
+    IInspection,
+    ITLS,
+)
 from .prefork import IPreforkServer
 from .relay import IRelay, IRelayed
+from .rooms import IRoom
 from .servers import (
     IBinding,
     IDatagramServer,
@@ -67,6 +77,7 @@ __all__ = [
     "IAcceptResumed",
     "IAdmission",
     "IBinding",
+    "IBroadcasting",
     "IBus",
     "IBusEvent",
     "IBusLost",
@@ -101,10 +112,12 @@ __all__ = [
     "IRequestFailed",
     "IRequestHandler",
     "IRequestHandlerFactory",
+    "IRoom",
     "IServer",
     "IServerEvent",
     "IServerStarted",
     "IServerStopped",
+    "ISlowConsumer",
     "ISocketServer",
     "IStreamRequestHandler",
     "IStreamServer",

@@ -123,6 +123,18 @@ class IConnectionCut(IServerEvent):
     reason = Attribute("Why, as IConnection's reason, such as 'idle_timeout' or 'kicked'.")
 
 
+class ISlowConsumer(IServerEvent):
+    """A message was left out for a connection, because too much waits for it already.
+
+    Sent once for an episode, which is over when nothing waits any more, and in the process that
+    handles the connection.
+    """
+
+    connection = Attribute("The IConnection.")
+    waiting = Attribute("Bytes that wait for it.")
+    dropped = Attribute("Messages that were left out for it so far, this one included.")
+
+
 class IConnectionOpened(IServerEvent):
     """A connection was admitted and goes to its worker."""
 

@@ -87,6 +87,12 @@ class IGreenRequestHandler(IRequestHandler):
         """
     )
 
+    def post(data):
+        """Send ``data``, without ever waiting; see IConnection.
+
+        RuntimeError if this is no connection of a greensock server.
+        """
+
     def switch_to_tls(context=None):
         """Shake hands, and go on under TLS: ``request`` is an ``SSLSocket`` from then on.
 

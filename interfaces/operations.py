@@ -36,8 +36,32 @@ class IConnection(Interface):
         "Why it ends or has ended, None before: 'finished' when its handler returned, 'failed' "
         "when that raised, 'handshake' when TLS did not begin; and "
         "if it was cut 'idle_timeout', 'request_timeout', 'handshake_timeout', 'send_timeout', "
-        "'kicked' or 'drain_timeout'."
+        "'kicked', 'drain_timeout' or 'slow_consumer'."
     )
+
+    def post(data):
+        """Send ``data``, without ever waiting; whether it was taken.
+
+        Any thread or greenlet of the process that handles the connection may; another process may
+        not, and gets False. What the system has no room for waits here, up to ``send_buffer``
+        bytes, and is sent as the peer reads, be the handler at work, waiting or at rest. It is kept
+        as it is, not copied: ``data`` is bytes, or a memoryview of what does not change; of other
+        buffers a copy is made.
+
+        A message goes out whole and in one piece, and those of one sender in order. What the
+        handler writes comes neither before what was posted earlier nor into the midst of it, nor
+        the other way round: a call of ``sendall`` or ``send``, or of ``write`` of an unbuffered
+        ``wfile``, is one piece, too. Before the TLS handshake is over all that is posted waits.
+        When the handler returns, and when it shuts the connection for writing, what was posted
+        before is sent first, however long that takes; ``send_timeout`` limits it, and a drain waits
+        for it. When the connection is cut, it is lost.
+
+        False if the connection is closed, was cut, or is about to end because its handler has
+        returned; if it was cut for this message, and if this message was left out, as
+        ``slow_consumer`` says. True does not mean that the peer has got it. TypeError if ``data``
+        is not bytes-like, or if the connection is one that the application's own ``get_request``
+        has made. A handler of signals must not post to a connection that a greenlet handles.
+        """
 
 
 class IAdmission(Interface):
@@ -105,7 +129,22 @@ class IDeadlines(Interface):
         "this one is None."
     )
     send_timeout = Attribute(
-        "For a write that waits, without a byte being taken, for a peer that does not read."
+        "For a write that waits, without a byte being taken, for a peer that does not read; what "
+        "was posted is such a write as long as it waits."
+    )
+
+
+class IBroadcasting(Interface):
+    """What happens to those for whom more is posted than they read."""
+
+    send_buffer = Attribute(
+        "Bytes that may wait for one connection, of those that were posted (int, 1 or more), None "
+        "for no limit. The default is 1 MiB. What is shared by many connections counts for each."
+    )
+    slow_consumer = Attribute(
+        "What becomes of a connection for which more would wait: 'close', the default, cuts it, "
+        "and 'drop' leaves the message out, whole. Nothing is left out of a message of which the "
+        "system has taken a part already."
     )
 
 

@@ -17,7 +17,7 @@ A handler that raises still has its ``finish`` run, then ``handle_error``, then
 
 from zope.interface import Attribute, Interface
 
-from .operations import IAdmission, IDeadlines, IDraining, IInspection, ITLS
+from .operations import IAdmission, IBroadcasting, IDeadlines, IDraining, IInspection, ITLS
 
 
 class IServer(Interface):
@@ -160,7 +160,9 @@ class IBinding(ISocketServer):
         """
 
 
-class IGreenServer(IAdmission, IDeadlines, ITLS, IDraining, IInspection, IServer):
+class IGreenServer(
+    IAdmission, IDeadlines, IBroadcasting, ITLS, IDraining, IInspection, IServer
+):
     """What a greensock server, or any server under a greensock model, promises beyond IServer.
 
     Accept and I/O run on the gevent hub of the thread that called ``serve_forever``: other

@@ -53,6 +53,9 @@ GIVEN = {
     "--handshake-timeout 5": ("handshake_timeout", 5.0),
     "--send-timeout 1e3": ("send_timeout", 1000.0),
     "--send-timeout none": ("send_timeout", None),
+    "--send-buffer 500K": ("send_buffer", 500 << 10),
+    "--send-buffer none": ("send_buffer", None),
+    "--slow-consumer drop": ("slow_consumer", "drop"),
     "--drain-timeout 0": ("drain_timeout", 0.0),
     "--drain-timeout none": ("drain_timeout", None),
 }

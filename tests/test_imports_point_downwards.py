@@ -31,6 +31,7 @@ LEVELS = {
     "greensock.loop": 3,
     "greensock.operations": 3,
     "greensock.requests": 3,
+    "greensock.rooms": 3,
     "greensock.serving": 3,
     "greensock.supervision": 3,
     "greensock.toolbox": 3,

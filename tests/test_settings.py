@@ -48,6 +48,8 @@ CASES = {
     "request_timeout": (LIMITS, NO_LIMIT, "a number of seconds above 0, or None for no limit"),
     "handshake_timeout": (LIMITS, NO_LIMIT, "a number of seconds above 0, or None for no limit"),
     "send_timeout": (LIMITS, NO_LIMIT, "a number of seconds above 0, or None for no limit"),
+    "send_buffer": (COUNTS, NO_COUNT, "a whole number of bytes, 1 or more, or None for no limit"),
+    "slow_consumer": (("close", "drop"), (None, "", "Drop", b"drop", 1, []), "one of 'close', 'dr"),
     "drain_timeout": (
         (None, 0, 0.0, 2.5),
         (-1, -0.5, nan, inf, HUGE, True, "10", [], object),
@@ -230,6 +232,8 @@ def test_defaults_limit_nothing_but_handshakes_and_the_end():
         "overload",
         "overload_reply",
         "reuse_greenlets",
+        "send_buffer",
+        "slow_consumer",
     }
 
 

@@ -4,9 +4,9 @@ from argparse import SUPPRESS, ArgumentParser, Namespace
 from typing import Any
 
 from ..errors import CommandError
-from ..settings import OVERLOAD, SETTINGS
+from ..settings import OVERLOAD, SETTINGS, SLOW_CONSUMER
 from .preforking import add_worker_settings, check_worker_settings
-from .values import count, escaped, file_mode, lag, limit, owner, rate, seconds, some
+from .values import count, escaped, file_mode, lag, limit, owner, rate, seconds, size, some
 
 
 def flag(setting: str) -> str:
@@ -85,6 +85,21 @@ def _add_deadlines(parser: ArgumentParser) -> None:
     _add(group, "request_timeout", "SECONDS", "for the whole handler", type=limit)
     _add(group, "handshake_timeout", "SECONDS", "for the TLS handshake (default: 10)", type=limit)
     _add(group, "send_timeout", "SECONDS", "for a peer that does not read", type=limit)
+    _add(
+        group,
+        "send_buffer",
+        "SIZE",
+        "bytes that may wait for one of those to whom handlers post, as 500K or 1M (default: 1M)",
+        type=size,
+    )
+    _add(
+        group,
+        "slow_consumer",
+        None,
+        "whether a connection for which more would wait is cut, or the message left out "
+        "(default: close)",
+        choices=SLOW_CONSUMER,
+    )
     _add(
         group,
         "drain_timeout",

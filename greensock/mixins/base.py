@@ -1,6 +1,7 @@
 """What all models have in common: hand a request to a worker, and know who is at work."""
 
 import os
+import socket
 import socketserver
 from typing import Any
 
@@ -51,7 +52,8 @@ class ModelMixIn(Serving):
         if self._gs_is_draining or self.block_on_close and not self.daemon_threads:
             for job in self._gs_crew or ():
                 if job.is_at_rest:
-                    job.shut()
+                    # What was posted goes out before it ends, if that is what it waits for.
+                    job.shut(socket.SHUT_RD if job.has_mail else socket.SHUT_RDWR)
             self._gs_drain_is_over(self._gs_wait_or_cut(self._gs_drain_left()))
 
     def _gs_process(self, request, client_address):

@@ -9,6 +9,7 @@ from time import monotonic
 from gevent.hub import getcurrent
 from zope.interface import implementer
 
+from .. import events
 from ..interfaces import IConcurrencyModel
 from ..net import native
 from ..net.children import Child, Sentries
@@ -55,7 +56,7 @@ class ForkingMixIn(OutsideMixIn):
             self._gs_leave_crew(job)
             raise
         self.active_children.add(child.pid)
-        job.request = None  # it is the child's
+        job.let_go()  # it is the child's
         self._gs_post_sentry(job)
         # Another thread may have had something to say when there was nobody to hear it.
         if job.was_cut:
@@ -102,6 +103,7 @@ class ForkingMixIn(OutsideMixIn):
         for sibling in self._gs_crew or ():
             with suppress(OSError):  # another thread was about to forget it
                 native.close(sibling.worker.sentinel)
+        job.start_afresh()
         # A handler may close or shut down its server, and none of these is its to end.
         self._gs_loop = self._gs_sentries = self._gs_crew = self._gs_warden = None
         self.active_children = None
@@ -129,6 +131,8 @@ class ForkingMixIn(OutsideMixIn):
         self.active_children.discard(job.worker.pid)
         if job.worker.reap():
             self._gs_note_failure(job)
+        if isinstance(job, SharedConnection) and job.reason == "slow_consumer":
+            events.emit(events.ConnectionCut, self, job.client_address, job.reason)
         if isinstance(job, SharedConnection) and job.is_in_handshake:  # when it was cut
             super()._gs_handshake_failed(job, ConnectionError("the connection was cut"))
         self._gs_leave_crew(job)
@@ -182,7 +186,7 @@ class ForkingMixIn(OutsideMixIn):
     def _gs_new_job(self, request, client_address):
         if isinstance(request, tuple):
             return Job(request, client_address)
-        return SharedConnection(request, client_address, self.model)
+        return SharedConnection(request, client_address, self.model, self)
 
     def _gs_tell_handlers(self):
         super()._gs_tell_handlers()
@@ -209,6 +213,15 @@ class ForkingMixIn(OutsideMixIn):
 
     def _gs_may_shake_hands(self):
         return True  # a child may switch to TLS, with a context of its own, and nobody knows here
+
+    def _gs_be_too_slow(self, connection, waiting, dropped):
+        if dropped is not None:
+            super()._gs_be_too_slow(connection, waiting, dropped)
+            return
+        # In the child, where nobody else knows of it: its parent tells.
+        connection.reason = connection.reason or "slow_consumer"
+        connection.was_cut = True
+        connection.shut()
 
     def _gs_cut(self, job):
         # A child that does not notice is killed soon. One with a datagram has nothing to shut.

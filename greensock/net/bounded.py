@@ -4,6 +4,7 @@ Each wait is made here, by polling: ``settimeout`` would do it too, but it acts 
 which another thread may be using at that moment without a deadline.
 """
 
+import _socket
 import errno
 import os
 import select
@@ -12,15 +13,25 @@ import sys
 from math import ceil
 from operator import itemgetter
 from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 from . import deadlines, native
 from .meters import NOBODY, PIECE, received, sent, waiting_to_send
+from .outbox import finish_outbox
+
+if TYPE_CHECKING:
+    _Bounded = Any
+else:
+    _Bounded = object
 
 # Plain numbers: to reckon with enums takes as long as to send.
 _PEEK, _DONTWAIT = int(socket.MSG_PEEK), int(socket.MSG_DONTWAIT)
 
 # What poll(2) takes at most, in milliseconds.
 _LONGEST_POLL = 2**31 - 1
+
+# What a lock waits at most, in seconds.
+_LONGEST_WAIT = 1e6
 
 
 def await_ready(sock, event, own_end):
@@ -72,17 +83,115 @@ def _reading(name, flags_at, count):
     return method
 
 
-class BoundedSocket(native.Socket):
+class TurnOfThreads:
+    """Whose turn it is to write to a bounded socket: who holds ``line`` has it.
+
+    ``owes``: whether a write under TLS was broken off, so that no other one can be made.
+    """
+
+    hub = None
+    is_secure = False
+    owes = False
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.line = sock.line
+        self.fileno = sock.fileno
+        self._send = _socket.socket.send.__get__(sock)
+
+    def send(self, data):
+        """Send some of ``data``; BlockingIOError rather than wait."""
+        # With a timeout of its own it would wait for room, before it sends.
+        if self.sock.gettimeout() is not None and not self._has_room():
+            raise BlockingIOError
+        return self._send(data, _DONTWAIT)
+
+    def _has_room(self):
+        poll = native.poll()
+        poll.register(self.fileno(), select.POLLOUT)
+        return bool(poll.poll(0))
+
+    def wanted(self):
+        """What to wait for when there was no room."""
+        return select.POLLOUT
+
+    def wait(self, moved, ends=None):
+        """Wait for room; ``moved``: whether anything was sent since the last time."""
+        meter = self.sock.meter
+        if moved or not meter.stuck_since:
+            meter.stuck_since = monotonic()
+        await_ready(self.sock, self.wanted(), ends)
+
+
+class TurnsMixIn(_Bounded):
+    """Writes of several threads come one after another, and after what was posted before.
+
+    ``line``: a lock that is held for a whole write.
+    """
+
+    __slots__ = ()
+
+    @property
+    def turn(self):
+        """Whose turn it is to write."""
+        return TurnOfThreads(self)
+
+    def _in_turn(self, write, *args):
+        line = self.line
+        if line._is_owned():
+            return write(*args)  # a part of a longer one, or a signal handler
+        if not line.acquire(False):
+            self._await_line()
+        try:
+            if self.meter.outbox is not None:
+                self._let_precede()
+            return write(*args)
+        finally:
+            line.release()
+            if self.meter.outbox is not None:  # it may be new
+                self.meter.outbox.go_on()
+
+    def _await_line(self):
+        timeout = self.gettimeout()
+        if timeout == 0:
+            self._raise_blocked()
+        end = end_of(timeout)
+        while True:
+            limit = deadlines.nearest(None if end is None else max(0.0, end - monotonic()))
+            if self.line.acquire(timeout=-1 if limit is None else min(limit, _LONGEST_WAIT)):
+                return
+            deadlines.check()
+            if end is not None and monotonic() >= end:
+                raise TimeoutError("timed out")
+
+    def _let_precede(self):
+        end = end_of(self.gettimeout())
+        turn = self.turn
+
+        def wait(moved):
+            if self.gettimeout() == 0:
+                self._raise_blocked()
+            deadlines.check()
+            turn.wait(moved, end)
+
+        self.meter.outbox.give_way(turn.send, wait)
+
+    def _raise_blocked(self):
+        raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+
+
+class BoundedSocket(TurnsMixIn, native.Socket):
     """A ``socket.socket`` whose reads and writes end with TimeoutError at the deadline.
 
     ``meter``: the Meter that counts what goes through it.
     """
 
-    __slots__ = ("meter",)
+    __slots__ = ("meter", "line")
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.meter = NOBODY
+        self.line = native.make_rlock()
 
     recv = _reading("recv", 1, len)
     recv_into = _reading("recv_into", 2, int)
@@ -92,12 +201,13 @@ class BoundedSocket(native.Socket):
     recvmsg_into = _reading("recvmsg_into", 2, itemgetter(0))
 
     def send(self, data, flags=0):
-        return self._write(super().send, end_of(self.gettimeout()), flags, data)
+        return self._in_turn(self._write, super().send, end_of(self.gettimeout()), flags, data)
 
     def sendto(self, data, *flags_and_address):
         *flags, address = flags_and_address
         send = super().sendto
-        return self._write(
+        return self._in_turn(
+            self._write,
             lambda data, flags: send(data, flags, address),
             end_of(self.gettimeout()),
             flags[0] if flags else 0,
@@ -107,7 +217,8 @@ class BoundedSocket(native.Socket):
     def sendmsg(self, buffers, ancdata=(), flags=0, address=None):
         ancdata = list(ancdata)  # it may take more than one try
         send = super().sendmsg
-        return self._write(
+        return self._in_turn(
+            self._write,
             lambda buffers, flags: send(buffers, ancdata, flags, address),
             end_of(self.gettimeout()),
             flags,
@@ -115,20 +226,26 @@ class BoundedSocket(native.Socket):
         )
 
     def sendall(self, data, flags=0):
+        self._in_turn(self._sendall, super().sendall, super().send, data, flags)
+
+    def _sendall(self, sendall, send, data, flags):
         if self.gettimeout() == 0:
-            super().sendall(data, flags)
+            sendall(data, flags)
             sent(self.meter, memoryview(data).nbytes)
             return None
         end = end_of(self.gettimeout())
         with memoryview(data) as view, view.cast("B") as octets:
             done = 0
             while True:
-                done += self._write(super().send, end, flags, octets[done:])
+                done += self._write(send, end, flags, octets[done:])
                 if done >= len(octets):
                     return None
 
     def _sendfile_use_sendfile(self, file, offset=0, count=None):
         """What ``sendfile`` tries first; here in pieces that are counted."""
+        return self._in_turn(self._send_pieces, file, offset, count)
+
+    def _send_pieces(self, file, offset, count):
         self._check_sendfile_params(file, offset, count)
         if self.gettimeout() == 0:
             raise ValueError("non-blocking sockets are not supported")
@@ -166,6 +283,10 @@ class BoundedSocket(native.Socket):
                     await_ready(self, select.POLLOUT, end)
         sent(self.meter, count)
         return count
+
+    def shutdown(self, how):
+        finish_outbox(self.meter, how)
+        super().shutdown(how)
 
     def _write(self, send, end, flags, data):
         """Send some, waiting here and not in the system, which would not tell for how long."""

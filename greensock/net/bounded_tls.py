@@ -6,14 +6,42 @@ import ssl
 from typing import Any
 
 from . import native
-from .bounded import await_ready, end_of
+from .bounded import TurnOfThreads, TurnsMixIn, await_ready, end_of
 from .meters import PIECE, received, sent, waiting_to_send
-from .secure import PiecesMixIn, say_goodbye
+from .outbox import finish_outbox
+from .secure import PiecesMixIn, say_goodbye, send_now
 
 _SSLSocket: Any = native.ssl_socket()
 
 
-class BoundedSSLSocket(PiecesMixIn, _SSLSocket):
+class SecureTurnOfThreads(TurnOfThreads):
+    """The same under TLS."""
+
+    is_secure = True
+
+    def __init__(self, sock):
+        super().__init__(sock)
+        self._wants_read = False
+
+    @property
+    def owes(self):
+        return self.sock.owes
+
+    def send(self, data):
+        sock = self.sock
+        sock.block_never()
+        try:
+            with sock.guard:
+                return send_now(sock._sslobj, data)
+        except BlockingIOError as error:
+            self._wants_read = isinstance(error.__cause__, ssl.SSLWantReadError)
+            raise
+
+    def wanted(self):
+        return select.POLLIN if self._wants_read else select.POLLOUT
+
+
+class BoundedSSLSocket(TurnsMixIn, PiecesMixIn, _SSLSocket):
     """A BoundedSocket under TLS, safe for one thread that reads and another one that writes.
 
     OpenSSL works on the descriptor in non-blocking mode, under a lock because its connection is
@@ -25,8 +53,15 @@ class BoundedSSLSocket(PiecesMixIn, _SSLSocket):
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls, *args, **kwargs)
-        self._guard = native.allocate_lock()
+        self._guard = self.guard = native.allocate_lock()
+        self.line = native.make_rlock()
+        self.owes = False
         return self
+
+    @property
+    def turn(self):
+        """Whose turn it is to write."""
+        return SecureTurnOfThreads(self)
 
     def _sslsock(self):
         """Itself, for a ``gevent.ssl.SSLContext``, which asks for it to call back with."""
@@ -65,17 +100,31 @@ class BoundedSSLSocket(PiecesMixIn, _SSLSocket):
         return data
 
     def write(self, data):
-        tls = self._sslobj
-        if tls is None:
-            return super().write(data)
-        if self._taken or memoryview(data).nbytes > PIECE:
-            return self._patiently(self._write_pieces, tls.write, data)
-        count = self._patiently(tls.write, data)
-        sent(self.meter, count)
-        return count
+        return self._in_turn(self._write, data) if self._sslobj else super().write(data)
 
     def send(self, data, flags=0):
         return self.write(data) if self._sslobj and not flags else super().send(data, flags)
+
+    def sendall(self, data, flags=0):
+        return self._in_turn(super().sendall, data, flags)
+
+    def _write(self, data):
+        tls = self._sslobj
+        self.owes = True
+        if self._taken or memoryview(data).nbytes > PIECE:
+            count = self._patiently(self._write_pieces, tls.write, data)
+        else:
+            count = self._patiently(tls.write, data)
+            sent(self.meter, count)
+        self.owes = False
+        return count
+
+    def _let_precede(self):
+        if not self.owes:
+            super()._let_precede()
+
+    def _raise_blocked(self):
+        raise ssl.SSLWantWriteError("another write is not done yet")
 
     def do_handshake(self, block=False):
         self._check_connected()
@@ -87,15 +136,20 @@ class BoundedSSLSocket(PiecesMixIn, _SSLSocket):
         return plain
 
     def shutdown(self, how):
+        finish_outbox(self.meter, how)
         if how != socket.SHUT_RD and self._sslobj is not None:
             with self._guard:
                 say_goodbye(self._sslobj)
         super().shutdown(how)
         self.settimeout(self._own_timeout)
 
-    def _patiently(self, method, *args):
+    def block_never(self):
+        """Have OpenSSL work without waiting."""
         if super().gettimeout() != 0:
             super().settimeout(0)
+
+    def _patiently(self, method, *args):
+        self.block_never()
         end = end_of(self._own_timeout)
         while True:
             try:

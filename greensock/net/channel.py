@@ -10,7 +10,9 @@ before each of them, cost more than the read that succeeds. So here
 * the watcher stays started, and ``open`` stands between it and the greenlet. Bytes that arrive
   while the greenlet does something else wake nobody; they stop the watcher until the next wait;
 * a timeout is a note of when it ends. One timer looks at it now and then, instead of one being
-  made for every call.
+  made for every call;
+* writers take turns without asking whether they must: while one of them waits, or while something
+  that was posted does, the function to send with is one that says that there is no room.
 
 The two halves are apart because gevent's socket has a ``__getattr__``, which makes every attribute
 of it several times as slow as one here.
@@ -44,17 +46,22 @@ _switch_to = greenlet.switch.__get__
 class Channel:
     """Reads and writes ``sock`` (a C socket in non-blocking mode), blocking only the greenlet.
 
-    ``timeout``: seconds one operation may take; None for no limit, 0.0 to never wait.
+    ``timeout``: seconds one operation may take; None for no limit, 0.0 to never wait. ``send_now``:
+    sends if nobody has the turn, or raises BlockingIOError. ``is_taken``: whether a greenlet has it.
     """
+
+    is_secure = False
 
     __slots__ = (
         "timeout",
         "meter",
         "watcher",
-        "_hub",
+        "hub",
+        "send",
+        "send_now",
+        "is_taken",
         "_sock",
         "_c_recv",
-        "_c_send",
         "_switch",
         "_waiting",
         "_watching",
@@ -73,10 +80,11 @@ class Channel:
         self.meter = NOBODY
         self._turn_ends = BYTES_IN_A_ROW
         self.watcher = hub.loop.io(sock.fileno(), 1)
-        self._hub = hub
+        self.hub = hub
         self._sock = sock
         self._c_recv = sock.recv
-        self._c_send = sock.send
+        self.send = self.send_now = sock.send
+        self.is_taken = False
         self._switch = _switch_to(hub)
         self._waiting = None
         self._watching = False
@@ -158,10 +166,8 @@ class Channel:
     def sendall(self, data, flags=0):
         """Send all of ``data``. After an exception nobody can tell how much of it was sent."""
         try:
-            sent = self._c_send(data, flags)
+            sent = self.send_now(data, flags)
         except BlockingIOError:
-            if self.timeout == 0.0:
-                raise
             sent = 0
         if type(data) is not bytes or sent != len(data):
             with memoryview(data) as view, view.cast("B") as octets:
@@ -175,33 +181,123 @@ class Channel:
 
     def _send_rest(self, octets, sent, flags):
         """Send what is left; return how many bytes of ``octets`` nobody has counted yet."""
-        ends = None if self.timeout is None else monotonic() + self.timeout
+        if sent == len(octets):
+            return sent
+        ends = self._end_of_timeout()
         meter = self.meter
         new = sent
+        self.take()
         try:
+            if not sent:
+                self._let_precede(ends)
             while sent < len(octets):
-                if self.timeout == 0.0:
-                    raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
-                left = None if ends is None else max(0.0, ends - monotonic())
                 meter.sent += new
-                if new or not meter.stuck_since:
-                    meter.stuck_since = monotonic()
+                self._await_room(ends, new)
                 new = 0
-                wait(self.writer, left, TimeoutError("timed out"))
                 try:
-                    new = self._c_send(octets[sent:], flags)
+                    new = self.send(octets[sent:], flags)
                     sent += new
                 except BlockingIOError:
-                    pass  # another greenlet was faster
+                    pass  # another process was faster
         finally:
-            meter.stuck_since = 0.0
+            self.end()
         return new
+
+    def write(self, function, *args, waits=True):
+        """Have ``function(*args)`` send something in one go, after what was posted before."""
+        try:
+            if self.send_now is not _raise_blocked:
+                return function(*args)
+        except BlockingIOError:
+            pass
+        ends = self._end_of_timeout()
+        if not waits:
+            ends = 0.0
+        self.take()
+        try:
+            self._let_precede(ends)
+            while True:
+                try:
+                    return function(*args)
+                except BlockingIOError:
+                    self._await_room(ends, 0)
+        finally:
+            self.end()
+
+    def _let_precede(self, ends):
+        outbox = self.meter.outbox
+        if outbox is not None:
+            outbox.give_way(self.send, lambda moved: self._await_room(ends, moved))
+
+    def _end_of_timeout(self):
+        return None if self.timeout is None else monotonic() + self.timeout
+
+    def _await_room(self, ends, moved):
+        if self.timeout == 0.0 or ends == 0.0:
+            _raise_blocked()
+        self.wait_for_room(None if ends is None else max(0.0, ends - monotonic()), moved)
+
+    # Turns
+
+    def take(self):
+        """Let nobody else write until ``end()``."""
+        if self.is_taken:
+            raise ConcurrentObjectUseError("This socket is already used by another greenlet")
+        self.is_taken = True
+        self._call_nobody()
+        self.stop_sending()
+
+    def end(self):
+        """Let others write, those first who have posted."""
+        self.is_taken = False
+        outbox = self.meter.outbox
+        if outbox is not None and outbox.queue:
+            self._call_nobody()
+            outbox.go_on()
+        else:
+            self.need_no_room()
+
+    def wait_for_room(self, seconds, moved):
+        """Wait, with the turn, until something can be written; TimeoutError if that takes too long.
+
+        ``moved``: whether something was since the last time.
+        """
+        self._note_stuck(moved)
+        wait(self.writer, seconds, TimeoutError("timed out"))
+
+    def call_for_room(self, function, moved):
+        """Have ``function()`` called whenever something can be written, until it is not needed."""
+        self._note_stuck(moved)
+        self.stop_sending()
+        if not self.writer.active:
+            self.writer.start(function)
+
+    def need_no_room(self):
+        """Nobody waits to write, for now."""
+        self._call_nobody()
+        self.meter.stuck_since = 0.0
+        if self.send_now is _raise_blocked:
+            self.send_now = self.send
+
+    def stop_sending(self):
+        """Let nobody write who has not the turn. Any thread may, if it has it ended soon."""
+        if self.send_now is not _raise_closed:
+            self.send_now = _raise_blocked
+
+    def _call_nobody(self):
+        if self._writer is not None and self._writer.active:
+            self._writer.stop()
+
+    def _note_stuck(self, moved):
+        meter = self.meter
+        if moved or not meter.stuck_since:
+            meter.stuck_since = monotonic()
 
     @property
     def writer(self):
         """The watcher for writing, made when somebody first waits to write."""
         if self._writer is None:
-            self._writer = self._hub.loop.io(self._sock.fileno(), 2)
+            self._writer = self.hub.loop.io(self._sock.fileno(), 2)
         return self._writer
 
     @property
@@ -270,6 +366,12 @@ class Channel:
             raise ConcurrentObjectUseError(
                 f"This socket is already used by another greenlet: {self._waiting!r}"
             )
+        self.take()
+        try:
+            self._let_precede(None)
+        except BaseException:
+            self.end()
+            raise
         self._waiting = getcurrent()
         self._watching = False
         self.watcher.stop()
@@ -278,6 +380,7 @@ class Channel:
     def _take_back(self):
         self._waiting = None
         self._drained = False
+        self.end()
 
     def throw(self, error):
         """Raise ``error`` where the greenlet waits; gevent calls this to cancel a wait."""
@@ -293,8 +396,8 @@ class Channel:
         if self._c_recv is _raise_closed:
             return
         self._drained = False
-        self._c_recv = self._c_send = _raise_closed
-        if not self._hub.loop:
+        self._c_recv = self.send_now = _raise_closed
+        if not self.hub.loop:
             return  # it went with its thread, and took the watchers along
         if self._timer is not None:
             self._stop_timer()
@@ -313,7 +416,7 @@ class Channel:
 
     def _start_timer(self, seconds):
         self._rings = monotonic() + seconds
-        self._timer = self._hub.loop.timer(seconds)
+        self._timer = self.hub.loop.timer(seconds)
         self._timer.start(self._look, update=True)
 
     def _stop_timer(self):
@@ -331,6 +434,10 @@ class Channel:
             self._start_timer(left)
         else:
             self.throw(TimeoutError("timed out") if self._error is None else self._error)
+
+
+def _raise_blocked(*args):
+    raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
 
 
 def _raise_closed(*args):

@@ -1,6 +1,8 @@
 """One connection in its server's books: whose, since when, how much, and how it ends."""
 
 import mmap
+import os
+import socket
 import time
 from math import inf
 from time import monotonic
@@ -8,7 +10,13 @@ from time import monotonic
 from zope.interface import implementer
 
 from ..interfaces import IConnection
+from . import native
 from .crew import Job
+from .outbox import Outbox
+from .ways import way_of
+
+# Held while a connection gets its outbox, or is noted to be in a room.
+_founding = native.make_rlock()
 
 
 @implementer(IConnection)
@@ -16,11 +24,17 @@ class Connection(Job):
     """A Job that is a connection; it is the Meter of its socket, too.
 
     ``working_since``: when its handler began on what it is at work on, in monotonic seconds; inf
-    while there is nothing.
+    while there is nothing. ``server``: whose it is; its ``send_buffer`` and ``slow_consumer`` are
+    limits, and it is told of those who are too slow. ``outbox``: None until something is posted.
     """
 
     __slots__ = (
         "model",
+        "server",
+        "outbox",
+        "_is_ready",
+        "_post",
+        "_joined",
         "accepted_at",
         "working_since",
         "closed_at",
@@ -36,11 +50,11 @@ class Connection(Job):
         "__weakref__",
     )
 
-    def __init__(self, request, client_address, model, worker=None):
+    def __init__(self, request, client_address, model, server=None):
         # Not by the constructor of a Job, because there is one of these for every connection.
         self.request = request
         self.client_address = client_address
-        self.worker = worker
+        self.worker = None
         self.was_cut = False
         self.was_told = False
         self.handler = None
@@ -57,6 +71,9 @@ class Connection(Job):
         self.seen = None
         self.cut_at = None
         self.counted_as = None
+        self.server = server
+        self.outbox = self._post = self._joined = None
+        self._is_ready = False
 
     def __repr__(self):
         return f"<{self.state} connection from {self.client_address!r}>"
@@ -111,12 +128,114 @@ class Connection(Job):
         if self.was_cut:
             self.shut()  # who cut it may have met the old form, which is used up
 
+    def begin(self):
+        """What is posted may be sent from now on."""
+        self._is_ready = True
+        if self.outbox is not None:
+            self._open_outbox()
+
+    def pause(self):
+        """Send what was posted so far, and nothing more until ``begin``."""
+        self._is_ready = False
+        self._post = None
+        if self.outbox is not None:
+            way = self.outbox.close_way()
+            if way is not None:
+                way.finish(len(self.outbox.queue))
+
+    def post(self, data):
+        """Send ``data``, without ever waiting; see IConnection."""
+        post = self._post
+        return self._post_slowly(data) if post is None else post(data)
+
+    def _post_slowly(self, data):
+        if self.closed_at is not None or self.was_cut:
+            return False
+        with _founding:
+            if self.outbox is None:
+                self.outbox = Outbox(self, self.server, self._be_too_slow)
+        if self._is_ready:
+            self._open_outbox()
+        return self.outbox.post(data)
+
+    def _open_outbox(self):
+        with _founding:
+            if self.outbox.way is not None or not self._is_ready:
+                return
+            way = way_of(self.outbox, self.request)
+            self._post = way.post
+        self.outbox.open(way)
+
+    def _be_too_slow(self, waiting, dropped):
+        self.server._gs_be_too_slow(self, waiting, dropped)
+
+    def let_go(self):
+        """See Job; nothing can be posted to it here any more."""
+        self._post = _refuse
+        super().let_go()
+
+    def start_afresh(self):
+        """See Job."""
+        if self.outbox is not None:
+            self.outbox.start_afresh()
+
+    def note_joined(self, room, member):
+        """Have ``room.leave(member)`` called when it closes; False, and it is not, if it has."""
+        with _founding:
+            if self.closed_at is not None:
+                return False
+            if self._joined is None:
+                self._joined = set()
+            self._joined.add((room, member))
+        return True
+
+    def note_left(self, room, member):
+        """It is not to be called any more."""
+        with _founding:
+            if self._joined is not None:
+                self._joined.discard((room, member))
+
+    def shut(self, how=socket.SHUT_RDWR):
+        """See Job; what was posted is lost if it is shut both ways."""
+        if how == socket.SHUT_RDWR and self.outbox is not None:
+            self.outbox.discard()
+        super().shut(how)
+
+    @property
+    def has_mail(self):
+        """Whether something that was posted waits."""
+        return self.outbox is not None and bool(self.outbox.queue)
+
     def close(self, reason):
         """It has ended, for ``reason`` unless there was one before."""
         self.closed_at = monotonic()
         if self.reason is None:
             self.reason = reason
+        self._post = _refuse
+        if self.outbox is not None:
+            self.outbox.discard()
+        if self._joined is not None:
+            self._leave_rooms()
         self.request = None  # which refers to its meter
+
+    def _leave_rooms(self):
+        with _founding:
+            joined, self._joined = self._joined, None
+        for room, member in joined:
+            room.leave(member)
+
+
+def _refuse(data):
+    return False
+
+
+def _renew_lock():
+    global _founding
+    _founding = native.make_rlock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 _REASONS = (
@@ -130,6 +249,7 @@ _REASONS = (
     "send_timeout",
     "kicked",
     "drain_timeout",
+    "slow_consumer",
 )
 
 
@@ -148,10 +268,10 @@ class SharedConnection(Connection):
 
     __slots__ = ("_page",)
 
-    def __init__(self, request, client_address, model):
+    def __init__(self, request, client_address, model, server=None):
         # Numbers up to 2**53 are exact.
         self._page = memoryview(mmap.mmap(-1, 72)).cast("d")
-        super().__init__(request, client_address, model)
+        super().__init__(request, client_address, model, server)
 
     received = _shared(0, int)
     sent = _shared(1, int)

@@ -35,6 +35,16 @@ class Job:
         if self.was_cut:
             self.shut()  # who cut it may have met the old form, which is used up
 
+    def begin(self):
+        """Its request is what its handler needs."""
+
+    def let_go(self):
+        """Somebody else has the request from now on, such as another process."""
+        self.request = None
+
+    def start_afresh(self):
+        """In a forked child: whoever holds a lock is not there."""
+
     def shut(self, how=socket.SHUT_RDWR):
         """End its connection, so that whoever waits on it wakes. Any thread may.
 

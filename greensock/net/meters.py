@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from time import monotonic
+from typing import Any
 
 
 class Meter:
@@ -9,8 +10,10 @@ class Meter:
 
     ``received``, ``sent``: bytes. ``heard``: how many were received when the last ones were sent,
     -1 before any. ``stuck_since``: when a write began to wait for the peer, in monotonic seconds,
-    0.0 if none waits; a byte taken begins it anew.
+    0.0 if none waits; a byte taken begins it anew. ``outbox``: None, or an Outbox.
     """
+
+    outbox: Any = None
 
     __slots__ = ("received", "sent", "heard", "stuck_since")
 

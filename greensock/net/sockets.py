@@ -5,7 +5,7 @@ greenlets reading one socket raise ConcurrentObjectUseError, and closing it in o
 EBADF in the other.
 """
 
-from socket import AF_INET, MSG_PEEK, SHUT_RD, SHUT_WR, SOCK_STREAM
+from socket import AF_INET, MSG_DONTWAIT, MSG_PEEK, SHUT_RD, SHUT_WR, SOCK_STREAM
 
 from gevent import get_hub
 from gevent.socket import cancel_wait_ex, getdefaulttimeout, socket
@@ -13,6 +13,7 @@ from gevent.socket import cancel_wait_ex, getdefaulttimeout, socket
 from .channel import Channel
 from .files import buffered_reader
 from .meters import received, sent, waiting_to_send
+from .outbox import finish_outbox
 
 
 class CooperativeSocket(socket):
@@ -87,21 +88,33 @@ class CooperativeSocket(socket):
 
     # What the channel does not do itself.
 
-    def send(self, data, flags=0, *timeout):
+    @property
+    def turn(self):
+        """Whose turn it is to write."""
+        return self._channel
+
+    def send(self, data, flags=0):
         """Send some of ``data``; see ``socket.send``."""
-        count = super().send(data, flags, *timeout)
+        count = self._channel.write(self._sock.send, data, flags)
         sent(self._channel.meter, count)
         return count
 
     def sendto(self, *args):
         """Send some of ``data``, to an address; see ``socket.sendto``."""
-        count = super().sendto(*args)
+        count = self._channel.write(self._sock.sendto, *args)
         sent(self._channel.meter, count)
         return count
 
-    def sendmsg(self, *args, **kwargs):
+    def sendmsg(self, buffers, ancdata=(), flags=0, address=None):
         """Send some of several buffers; see ``socket.sendmsg``."""
-        count = super().sendmsg(*args, **kwargs)
+        count = self._channel.write(
+            self._sock.sendmsg,
+            list(buffers),
+            list(ancdata),  # it may take more than one try
+            flags,
+            address,
+            waits=not flags & MSG_DONTWAIT,
+        )
         sent(self._channel.meter, count)
         return count
 
@@ -143,6 +156,7 @@ class CooperativeSocket(socket):
     def shutdown(self, how):
         """Shut one side of the connection, or both; see ``socket.shutdown``."""
         channel = self._channel
+        finish_outbox(channel.meter, how)
         if self._sock and not channel.is_quiet:
             reader, writer = channel.watchers
             if how != SHUT_WR and channel.is_waited_for:

@@ -119,7 +119,9 @@ class Warden:
     def _look(self, connection, limits, now):
         if connection.was_cut:
             self._has_cut = True
-            if now - connection.cut_at > GRACE:
+            if connection.cut_at is None:
+                connection.cut_at = now  # its own process has cut it
+            elif now - connection.cut_at > GRACE:
                 connection.cut_at = now  # it is tried once a second
                 self._kill(connection)
             return

@@ -76,7 +76,7 @@ class Books(_Served):
         """The entry in the books for a request."""
         if type(request) is tuple:
             return Job(request, client_address)
-        return Connection(request, client_address, self.model)
+        return Connection(request, client_address, self.model, self)
 
     def _gs_join_crew(self, job):
         crew = self._gs_crew

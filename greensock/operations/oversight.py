@@ -28,12 +28,14 @@ class Limits(NamedTuple):
 
 
 class Oversight(Certificates):
-    """Sees to the limits of IDeadlines."""
+    """Sees to the limits of IDeadlines and IBroadcasting."""
 
     idle_timeout: float | None = None
     request_timeout: float | None = None
     handshake_timeout: float | None = 10.0
     send_timeout: float | None = None
+    send_buffer: int | None = 1 << 20
+    slow_consumer: str = "close"
 
     _gs_warden: Warden | None = None
 
@@ -46,6 +48,15 @@ class Oversight(Certificates):
         if self._gs_warden is not None:
             self._gs_warden.note_cut()
         return True
+
+    def _gs_be_too_slow(self, connection: Any, waiting: int, dropped: int | None) -> None:
+        """Cut a connection for which too much waits, or tell of what was ``dropped``."""
+        if dropped is not None:
+            events.emit(events.SlowConsumer, self, connection, waiting, dropped)
+        elif not connection.was_cut:
+            self._gs_cut_off(connection, "slow_consumer")
+            if self._gs_warden is not None:
+                self._gs_warden.note_cut()
 
     def _gs_post_warden(self, hub: Any) -> None:
         if self._gs_warden is not None and self._gs_warden.goes_on(hub):
