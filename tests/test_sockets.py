@@ -212,6 +212,19 @@ def test_a_timeout_that_is_shortened_holds_at_once(pair):
         sock.recv(10)
 
 
+def test_bytes_that_came_in_time_are_read_though_the_hub_sees_them_late(pair):
+    """As when the process had to wait for a processor."""
+    peer, sock = pair
+    sock.settimeout(SHORT)
+
+    def be_late():
+        peer.sendall(b"in time")
+        native.sleep(2 * SHORT)
+
+    gevent.spawn(be_late)
+    assert b"in time" == sock.recv(100)
+
+
 def test_a_timeout_counts_from_each_read(pair):
     peer, sock = pair
     sock.settimeout(10 * SHORT)

@@ -20,6 +20,7 @@ of it several times as slow as one here.
 
 import errno
 import os
+from select import POLLIN
 from socket import MSG_PEEK
 from time import monotonic
 from typing import Any
@@ -30,6 +31,7 @@ from gevent.socket import wait
 from greenlet import greenlet  # type: ignore[import-untyped]
 from gevent.hub import getcurrent
 
+from . import native
 from .meters import NOBODY, received
 
 # A connection that is always ready gives the other greenlets a turn after so many full reads, or
@@ -424,6 +426,11 @@ class Channel:
         timer.stop()
         timer.close()
 
+    def _is_readable(self):
+        poll = native.poll()
+        poll.register(self._sock, POLLIN)
+        return bool(poll.poll(0))
+
     def _look(self):
         """The timer rang, perhaps for a wait that is long over."""
         self._stop_timer()
@@ -432,6 +439,8 @@ class Channel:
         left = self._ends - monotonic()
         if left > 0:
             self._start_timer(left)
+        elif self._is_readable():
+            self.open()  # a process that had to wait for a processor may see both at once
         else:
             self.throw(TimeoutError("timed out") if self._error is None else self._error)
 

@@ -110,6 +110,8 @@ OTHERS = {
 # A supervisor's, of which the same holds.
 OTHERS |= {events.WorkerStarted, events.WorkerEnded, events.WorkerFailed}
 OTHERS |= {events.UpgradeEnded, events.UpgradeFailed}
+# Of whoever posts, in its thread.
+OTHERS.add(events.SlowConsumer)
 # Happen in the child.
 ELSEWHERE = events.RequestFailed, events.HandshakeFailed
 
