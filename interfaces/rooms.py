@@ -4,7 +4,7 @@ from zope.interface import Attribute, Interface
 
 
 class IRoom(Interface):
-    """Those who hear what is broadcast. Any thread or greenlet may use it, in the midst of anything.
+    """Those who hear what is broadcast. Any thread or greenlet may use it at any moment.
 
     A member is a handler, an IConnection, or whatever else has a method ``post(data)``. Handlers
     and connections leave by themselves when their connection closes; others stay until they are

@@ -3,8 +3,7 @@
 import random
 import socket
 import struct
-import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import gevent
 import pytest
@@ -131,7 +130,7 @@ class Crowd(Narrow):
                 (sleep or self.toolbox.sleep)(0.0005)
 
     def write_some(self):
-        for number, data in enumerate(self.messages(0)):
+        for data in self.messages(0):
             if len(data) < 1000:
                 assert len(data) == self.request.send(data)
             else:
@@ -171,10 +170,10 @@ def test_a_post_that_waits_keeps_nobody_waiting(mailbox):
 
 
 class Told(Narrow):
-    """Does as it is told in a byte: says something, or ends."""
+    """Says two things for each byte."""
 
     def handle(self):
-        while (word := self.request.recv(1)) == b"w":
+        while self.request.recv(1):
             self.request.sendall(message(0, 0, 10))
             self.request.send(message(0, 1, 10))
 

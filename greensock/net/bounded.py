@@ -91,7 +91,10 @@ class TurnOfThreads:
 
     hub = None
     is_secure = False
-    owes = False
+
+    @property
+    def owes(self):
+        return False
 
     def __init__(self, sock):
         self.sock = sock

@@ -49,7 +49,8 @@ class Channel:
     """Reads and writes ``sock`` (a C socket in non-blocking mode), blocking only the greenlet.
 
     ``timeout``: seconds one operation may take; None for no limit, 0.0 to never wait. ``send_now``:
-    sends if nobody has the turn, or raises BlockingIOError. ``is_taken``: whether a greenlet has it.
+    sends if nobody has the turn, or raises BlockingIOError; ``send`` does in any case.
+    ``is_taken``: whether a greenlet has the turn.
     """
 
     is_secure = False

@@ -6,6 +6,7 @@ import socket
 import time
 from math import inf
 from time import monotonic
+from typing import Any
 
 from zope.interface import implementer
 
@@ -72,7 +73,9 @@ class Connection(Job):
         self.cut_at = None
         self.counted_as = None
         self.server = server
-        self.outbox = self._post = self._joined = None
+        self.outbox: Any = None
+        self._post: Any = None
+        self._joined: Any = None
         self._is_ready = False
 
     def __repr__(self):

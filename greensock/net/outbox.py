@@ -3,9 +3,9 @@
 Theory of operation. Two kinds write to a connection: its handler, who may wait, and those who post,
 who may not. So that nobody comes into the midst of what another one writes, they take turns. Who
 posts writes at once if nobody has the turn and nothing waits; what the system has no room for waits
-here, in order. It goes out whenever there is room, by a Way: on the connection's hub, or by a thread
-that does nothing else. A handler that comes to write while something waits takes the turn, writes
-that first, by waiting, and then its own; what is posted meanwhile comes after it.
+here, in order. It goes out whenever there is room, by a Way: on the connection's hub, or by a
+thread that does nothing else. A handler that comes to write while something waits takes the turn,
+writes that first, by waiting, and then its own; what is posted meanwhile comes after it.
 """
 
 from collections import deque
@@ -148,8 +148,8 @@ class Outbox:
     def pour(self, send, most):
         """Have ``send`` take what it takes at once, until ``most`` bytes are sent; whether all is.
 
-        ``send(data)``: how many bytes it has taken; BlockingIOError if there is no room. For whoever
-        has the turn.
+        ``send(data)``: how many bytes it has taken; BlockingIOError if there is no room. For
+        whoever has the turn.
         """
         queue = self.queue
         while queue and most > 0:
