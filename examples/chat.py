@@ -4,55 +4,43 @@
     nc localhost 9000                           (or telnet, or python examples/chat_client.py)
 """
 
-import socket
 from contextlib import suppress
 
-from greensock import StreamRequestHandler
+from greensock import Room, StreamRequestHandler
 
 
 class Member(StreamRequestHandler):
-    """Somebody in the room, who is listened to here and written to by a task of their own."""
-    room = {}  # members by name; its single operations are safe between threads
-    patience = 30  # seconds a member may take to receive one line
+    """Somebody in the room. Nobody waits for those who do not read; they are cut in the end."""
+    room = Room()
+    names = {}  # members by name; its single operations are safe between threads
 
     def handle(self):
-        self.unheard = self.toolbox.Queue()
         with suppress(OSError):  # a member may vanish at any moment
             self.wfile.write(b"What is your name?\n")
             texts = iter(lambda: self.rfile.readline(1000).decode(errors="replace"), "")
             lines = ("".join(filter(str.isprintable, text)) for text in texts)
             for name in lines:
-                if name and self.room.setdefault(name, self) is self:
+                if name and self.names.setdefault(name, self) is self:
                     return self.chat(name, lines)
                 self.wfile.write(b"Please choose another name.\n")
 
     def chat(self, name, lines):
-        writer = self.toolbox.spawn(self.write)
+        self.room.join(self)
         try:
             self.say(f"* {name} is here")
             for line in lines:
                 self.say(f"{name}: {line}", but=self)
         finally:
-            self.room.pop(name).unheard.put(None)
+            self.room.leave(self)
+            del self.names[name]
             self.say(f"* {name} has left")
-            writer.join()
-
-    def draining(self):
-        if hasattr(self, "unheard"):  # or else they are still at the door
-            self.unheard.put("* the room is about to close")
 
     def say(self, text, but=None):
-        for member in list(self.room.values()):
-            if member is not but and member.unheard.qsize() < 1000:  # who is too slow misses it
-                member.unheard.put(text)
+        self.room.broadcast(f"{text}\n".encode(), skip=but)
 
-    def write(self):
-        with suppress(OSError):  # TimeoutError is one
-            for text in iter(self.unheard.get, None):
-                with self.toolbox.deadline(self.patience):
-                    self.wfile.write(f"{text}\n".encode())
-        with suppress(OSError):
-            self.request.shutdown(socket.SHUT_RDWR)  # so that the reading ends as well
+    def draining(self):
+        if self in self.room:  # or else they are still at the door
+            self.post(b"* the room is about to close\n")
 
 
 if __name__ == "__main__":

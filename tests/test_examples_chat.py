@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from examples import chat
-from greensock import server_class
+from greensock import Room, server_class
 from tests.programs import EXAMPLES, Client, environment, example, served
 from tests.tools import wait_until
 
@@ -159,9 +159,10 @@ class Narrow(chat.Member):
 
 
 @contextmanager
-def serving(handler, model):
-    """A server in this process, so that a handler with other settings can be tried."""
-    with server_class(model)(("127.0.0.1", 0), handler) as server:
+def serving(handler, model, **settings):
+    """A server in this process, so that other settings can be tried."""
+    kind = type("Server", (server_class(model),), settings)
+    with kind(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -172,12 +173,12 @@ def serving(handler, model):
 
 
 def test_member_who_never_reads_keeps_nobody_waiting(model):
-    """Much more is said than the system buffers, and than the room keeps for the silent one."""
+    """Much more is said than the system buffers, and than the server keeps for the silent one."""
 
     class Patient(Narrow):
-        room = {}
+        room, names = Room(), {}
 
-    with serving(Patient, model) as room:
+    with serving(Patient, model, slow_consumer="drop", send_buffer=100_000) as room:
         silent = Person.who_will_not_read(room)
         with silent, Person.connect(room) as ann, Person.connect(room) as bob:
             silent.enter("Silent")
@@ -187,13 +188,12 @@ def test_member_who_never_reads_keeps_nobody_waiting(model):
 
 
 def test_member_who_never_reads_is_shown_out(model):
-    """When their patience is over, the others can say so."""
+    """And the others are told."""
 
     class Hasty(Narrow):
-        room = {}
-        patience = 0.2
+        room, names = Room(), {}
 
-    with serving(Hasty, model) as room:
+    with serving(Hasty, model, send_buffer=100_000) as room:
         silent = Person.who_will_not_read(room)
         with silent, Person.connect(room) as ann, Person.connect(room) as bob:
             silent.enter("Silent")
@@ -206,7 +206,7 @@ def test_members_are_told_that_the_room_closes_and_leave(model):
     """Even one who is alone and has spoken last, whom nobody will answer."""
 
     class Closing(chat.Member):
-        room = {}
+        room, names = Room(), {}
 
     with server_class(model)(("127.0.0.1", 0), Closing) as server:
         thread = threading.Thread(target=server.serve_forever)
