@@ -4,7 +4,7 @@ Rule: nobody waits for anybody here. A broadcast goes through a list that nobody
 or leaves has a new one made, when it is needed.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 from zope.interface import implementer
@@ -13,6 +13,11 @@ from .interfaces import IRoom
 from .net import native
 from .net.connections import Connection
 from .net.outbox import as_octets
+from .net.ways import post_to_many
+
+
+# So many are taken out of a copy of the list one by one.
+FEW = 8
 
 
 @implementer(IRoom)
@@ -21,33 +26,33 @@ class Room:
 
     def __init__(self) -> None:
         self._guard = native.make_rlock()
-        self._posts: dict[Any, Callable[[Any], Any]] = {}
-        self._list: list[Callable[[Any], Any]] | None = None
+        # By member: the connection, or the member itself if nobody knows of one.
+        self._targets: dict[Any, Any] = {}
+        self._lists: tuple[list[Any], list[Any]] | None = None
 
     def __repr__(self) -> str:
         return f"<room of {len(self)}>"
 
     def __len__(self) -> int:
-        return len(self._posts)
+        return len(self._targets)
 
     def __contains__(self, member: Any) -> bool:
-        return member in self._posts
+        return member in self._targets
 
     @property
     def members(self) -> list[Any]:
         """Those who are in it, in the order they came."""
         with self._guard:
-            return list(self._posts)
+            return list(self._targets)
 
     def join(self, member: Any) -> bool:
         """Let ``member`` in; see IRoom."""
         if not callable(getattr(member, "post", None)):
             raise TypeError(f"{member!r} has no method post(data), and cannot be told anything")
         connection = _connection_of(member)
-        post = member.post if connection is None else connection.post
         with self._guard:
-            self._posts.setdefault(member, post)
-            self._list = None
+            self._targets.setdefault(member, member if connection is None else connection)
+            self._lists = None
         if connection is None or connection.note_joined(self, member):
             return True
         self.leave(member)
@@ -56,31 +61,43 @@ class Room:
     def leave(self, member: Any) -> bool:
         """Take ``member`` out; see IRoom."""
         with self._guard:
-            was_in = self._posts.pop(member, None) is not None
-            self._list = None
-        connection = _connection_of(member)
-        if connection is not None:
-            connection.note_left(self, member)
-        return was_in
+            target = self._targets.pop(member, None)
+            self._lists = None
+        if isinstance(target, Connection):
+            target.note_left(self, member)
+        return target is not None
 
     def broadcast(self, data: Any, skip: Any = None) -> int:
         """Post ``data`` to all members; see IRoom."""
         data = as_octets(data)
-        posts = self._list_for(skip)
-        return sum([1 for post in posts if post(data)])
+        connections, others = self._lists_for(skip)
+        return post_to_many(connections, data) + sum([1 for each in others if each.post(data)])
 
-    def _list_for(self, skip: Any) -> list[Callable[[Any], Any]]:
+    def _lists_for(self, skip: Any) -> tuple[list[Any], list[Any]]:
         with self._guard:
-            posts = self._list
-            if posts is None:
-                posts = self._list = list(self._posts.values())
+            lists = self._lists
+            if lists is None:
+                lists = self._lists = _split(self._targets.values())
             if skip is None:
-                return posts
-            skipped = [skip] if hasattr(skip, "post") else skip
-            skipped = {id(member) for member in skipped if member in self._posts}
-            if not skipped:
-                return posts
-            return [post for member, post in self._posts.items() if id(member) not in skipped]
+                return lists
+            skipped = {skip} if hasattr(skip, "post") else set(skip)
+            skipped &= self._targets.keys()
+            if len(skipped) > FEW:
+                targets = self._targets.items()
+                return _split(target for member, target in targets if member not in skipped)
+            for member in skipped:
+                target = self._targets[member]
+                lists = tuple([list(each) for each in lists])  # type: ignore[assignment]
+                lists[not isinstance(target, Connection)].remove(target)
+            return lists
+
+
+def _split(targets: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+    """The Connections, and the others."""
+    lists: tuple[list[Any], list[Any]] = [], []
+    for target in targets:
+        lists[not isinstance(target, Connection)].append(target)
+    return lists
 
 
 def _connection_of(member: Any) -> Connection | None:

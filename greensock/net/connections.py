@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from ..interfaces import IConnection
 from . import native
+from .channel import Channel
 from .crew import Job
 from .outbox import Outbox
 from .ways import way_of
@@ -27,12 +28,14 @@ class Connection(Job):
     ``working_since``: when its handler began on what it is at work on, in monotonic seconds; inf
     while there is nothing. ``server``: whose it is; its ``send_buffer`` and ``slow_consumer`` are
     limits, and it is told of those who are too slow. ``outbox``: None until something is posted.
+    ``channel``: where that is sent from then on, if it is a Channel, and None if not.
     """
 
     __slots__ = (
         "model",
         "server",
         "outbox",
+        "channel",
         "_is_ready",
         "_post",
         "_joined",
@@ -74,6 +77,7 @@ class Connection(Job):
         self.counted_as = None
         self.server = server
         self.outbox: Any = None
+        self.channel: Any = None
         self._post: Any = None
         self._joined: Any = None
         self._is_ready = False
@@ -140,7 +144,7 @@ class Connection(Job):
     def pause(self):
         """Send what was posted so far, and nothing more until ``begin``."""
         self._is_ready = False
-        self._post = None
+        self._post = self.channel = None
         if self.outbox is not None:
             way = self.outbox.close_way()
             if way is not None:
@@ -166,15 +170,17 @@ class Connection(Job):
             if self.outbox.way is not None or not self._is_ready:
                 return
             way = way_of(self.outbox, self.request)
+            self.outbox.open(way)
             self._post = way.post
-        self.outbox.open(way)
+            if type(self.request.turn) is Channel:
+                self.channel = self.request.turn
 
     def _be_too_slow(self, waiting, dropped):
         self.server._gs_be_too_slow(self, waiting, dropped)
 
     def let_go(self):
         """See Job; nothing can be posted to it here any more."""
-        self._post = _refuse
+        self._post, self.channel = _refuse, None
         super().let_go()
 
     def start_afresh(self):
@@ -214,7 +220,7 @@ class Connection(Job):
         self.closed_at = monotonic()
         if self.reason is None:
             self.reason = reason
-        self._post = _refuse
+        self._post, self.channel = _refuse, None
         if self.outbox is not None:
             self.outbox.discard()
         if self._joined is not None:

@@ -8,6 +8,8 @@ is sent. The connection's socket sees to turns: a TurnOnHub or a TurnOfThreads.
 from math import inf
 from time import monotonic
 
+from gevent._hub_local import get_hub_if_exists
+
 from . import native
 from .channel import BYTES_IN_A_ROW
 from .flusher import flusher
@@ -25,6 +27,33 @@ def way_of(outbox, request):
     if turn.hub is None:
         return WayOfThreads(outbox, turn)
     return (SecureWayOnHub if turn.is_secure else WayOnHub)(outbox, turn)
+
+
+def post_to_many(connections, data):
+    """Post ``data``, as octets, to Connections; how many have taken it."""
+    # What their post would do, without the calls: of ten thousand, most are of this kind.
+    hub = get_hub_if_exists()
+    size = len(data)
+    taken = 0
+    for connection in connections:
+        channel = connection.channel
+        if channel is None or channel.hub is not hub:
+            if connection.post(data):
+                taken += 1
+            continue
+        try:
+            sent = channel.send_now(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            continue
+        if sent == size:
+            connection.sent += size
+            connection.heard = connection.received
+            taken += 1
+        elif connection.outbox.way.keep_rest(data, sent):
+            taken += 1
+    return taken
 
 
 class WayOnHub:
@@ -50,14 +79,21 @@ class WayOnHub:
             sent = 0
         except OSError:
             return False
+        if sent == len(data) != 0:
+            meter = self._meter
+            meter.sent += sent
+            meter.heard = meter.received
+            return True
+        return self.keep_rest(data, sent)
+
+    def keep_rest(self, data, sent):
+        """Keep what is left of ``data``, of which some was ``sent``; whether it was taken."""
+        if not data:
+            return not self._outbox.is_closed
         if sent:
             meter = self._meter
             meter.sent += sent
             meter.heard = meter.received
-            if sent == len(data):
-                return True
-        elif not data:
-            return not self._outbox.is_closed
         if not self._outbox.keep(data, sent):
             return False
         self._turn.call_for_room(self.flush, sent)
