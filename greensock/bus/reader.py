@@ -59,8 +59,8 @@ return counts
 class Reader:
     """Has the topics of a process come from ``place``, and gives them to ``bus``.
 
-    ``bus``: has ``channel_of(topic)``, ``wants(topic)``, ``deliver(topic, data, number, missed)``
-    and ``note_missed(topic, count)``.
+    ``bus``: has ``channel_of(topic)``, ``wants(topic)``, ``deliver(topic, data, number)``,
+    ``note_missed(topic, count)`` and ``close()``.
     """
 
     def __init__(self, bus: Any, place: Place) -> None:
@@ -142,7 +142,7 @@ class Reader:
                     with self._place.clear_errors():
                         self._connect()
                         self._read()
-                except (BusError, ValueError) as error:
+                except Exception as error:
                     if self._is_over:
                         break  # type: ignore[unreachable]  # somebody else said so
                     self._note_lost(error)
@@ -151,6 +151,7 @@ class Reader:
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
         finally:
             self._end()
+            self._bus.close()  # lest anybody waits for ever if something else has ended it
 
     def _end(self) -> None:
         self._is_over = True
