@@ -37,6 +37,7 @@ from .mixins.forks import ForkingMixIn
 from .mixins.greenlets import GreenletMixIn
 from .mixins.prefork import PreforkMixIn
 from .mixins.threads import ThreadingMixIn
+from .net.proxy_header import ProxyHeader, proxy_header_of
 from .net.relay import Relayed, relay
 from .rooms import Room
 from .servers import BaseServer, TCPServer, UDPServer, UnixDatagramServer, UnixStreamServer
@@ -63,6 +64,7 @@ __all__ = [
     "PreforkUDPServer",
     "PreforkUnixDatagramServer",
     "PreforkUnixStreamServer",
+    "ProxyHeader",
     "Relayed",
     "Room",
     "StreamRequestHandler",
@@ -75,6 +77,7 @@ __all__ = [
     "UDPServer",
     "UnixDatagramServer",
     "UnixStreamServer",
+    "proxy_header_of",
     "relay",
     "server_class",
 ]

@@ -5,6 +5,17 @@ class AlreadyServing(RuntimeError):
     """``serve_forever`` was called on a server that is being served."""
 
 
+class ProxyHeaderError(ValueError):
+    """What came is no PROXY header; ``reason`` as IProxyHeaderRefused's."""
+
+    def __init__(self, message: str, reason: str = "malformed") -> None:
+        super().__init__(message, reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class EndpointError(ValueError):
     """A text does not name a place to listen at."""
 

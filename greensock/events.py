@@ -189,6 +189,16 @@ class HandshakeFailed(_ServerEvent):
 
 
 @dataclass(frozen=True, eq=False)
+@implementer(interfaces.IProxyHeaderRefused)
+class ProxyHeaderRefused(_ServerEvent):
+    """See IProxyHeaderRefused."""
+
+    client_address: Any
+    reason: str
+    error: Exception
+
+
+@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IAcceptFailed)
 class AcceptFailed(_ServerEvent):
     """See IAcceptFailed."""

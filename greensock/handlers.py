@@ -13,11 +13,19 @@ from zope.interface import implementer
 
 from .interfaces import IDatagramRequestHandler, IGreenRequestHandler, IStreamRequestHandler
 from .net.files import SocketWriter, read_ahead
+from .net.proxy_header import proxy_header_of
 from .net.sockets import CooperativeSocket
 from .toolbox import between_threads
 
 if TYPE_CHECKING:
     import ssl
+
+
+class _ProxyHeader:
+    """The attribute ``proxy_header``, which a handler may use for something of its own."""
+
+    def __get__(self, handler: Any, cls: type | None = None) -> Any:
+        return self if handler is None else proxy_header_of(handler.request)
 
 
 @implementer(IGreenRequestHandler)
@@ -29,6 +37,7 @@ class BaseRequestHandler(socketserver.BaseRequestHandler):
 
     parked: bool = False
     draining: Callable[[], None] | None = None
+    proxy_header: Any = _ProxyHeader()
 
     def __init__(self, request: Any, client_address: Any, server: Any) -> None:
         # Not the standard library's, because each waiting connection would hold one more frame.

@@ -7,9 +7,9 @@ ERROR     a handler or a hook raised (with its traceback)
 WARNING   accepting is paused, a connection was cut, a datagram was truncated or dropped, messages
           were left out for somebody who reads too slowly, a bus was lost, messages of it were
           missed, a subscription had no room
-INFO      accepting goes on, a connection was refused, a TLS handshake failed, certificates were
-          loaded again, a server drains or has drained, a bus is back, a handler ended by
-          SystemExit or GreenletExit, or by Ctrl-C, which reaches the children, too
+INFO      accepting goes on, a connection was refused, a TLS handshake failed, a PROXY header was
+          refused, certificates were loaded again, a server drains or has drained, a bus is back, a
+          handler ended by SystemExit or GreenletExit, or by Ctrl-C, which reaches the children, too
 ========  ==================================================================================
 
 Where logging is not configured, Python prints what is WARNING or worse on standard error.
@@ -102,6 +102,14 @@ _write(
     logging.INFO,
     "TLS handshake with %s failed: %s",
     "client_address",
+    "error",
+)
+_write(
+    interfaces.IProxyHeaderRefused,
+    logging.INFO,
+    "PROXY header from %s was refused, %s: %s",
+    "client_address",
+    "reason",
     "error",
 )
 _write(

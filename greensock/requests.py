@@ -51,8 +51,8 @@ class Requests(Operations):
             self._gs_admit(self._gs_receive(request), client_address)
 
     def _gs_is_one_too_many(self, request, client_address, limit):
-        if isinstance(request, tuple):
-            return False  # a datagram
+        if isinstance(request, tuple) or self._gs_awaits_header(client_address):
+            return False  # a datagram, or it is not known yet whose it is
         host = host_of(client_address)
         return not self._gs_founded_peers().has_room_for(host, limit, self._gs_connections)
 
@@ -86,15 +86,15 @@ class Requests(Operations):
             self._gs_join_crew(job)
             if self._gs_enter(job):
                 request = job.request
-                self.process_request(request, client_address)
+                self.process_request(request, job.client_address)
                 if job.request is not request:
                     self._gs_finish_switched(job)
         except Exception:
             self._gs_note_failure(job)
-            self._gs_fail(job.request, client_address)
+            self._gs_fail(job.request, job.client_address)
         except GreenletExit:
             self._gs_note_failure(job)
-            self._gs_end(job.request, client_address)
+            self._gs_end(job.request, job.client_address)
             if not job.was_cut:
                 raise
         except BaseException:
@@ -105,9 +105,14 @@ class Requests(Operations):
             self._gs_leave_crew(job)
 
     def _gs_enter(self, job):
-        """Make the request what its worker needs; False if its peer failed the TLS handshake."""
+        """Make the request what its worker needs; False if its peer did not let it come to that.
+
+        A PROXY header comes off, and the TLS handshake is made.
+        """
         try:
             job.hold(self._gs_settled(job.request))
+            if self.proxy_protocol is not None and not self._gs_take_header(job):
+                return False
             if not self._gs_begin_tls(job):
                 return False
             job.begin()

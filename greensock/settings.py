@@ -9,10 +9,12 @@ from math import isfinite
 from typing import Any
 
 from .net import addresses, native
+from .net.networks import are_networks
 
 OVERLOAD = ("backlog", "reject", "close")
 SLOW_CONSUMER = ("close", "drop")
 WORKER_MODELS = ("greenlet", "thread")
+PROXY_PROTOCOL = ("optional", "required")
 SHARE = ("reuseport", "listener", "balance")
 
 # More than any machine has a use for, and fewer than a supervisor has cards for.
@@ -86,6 +88,15 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "an ssl.SSLContext, a function that returns one, or None for no TLS",
     ),
     "implicit_tls": _TRUTH,
+    "proxy_protocol": (
+        lambda value: value is None or value in PROXY_PROTOCOL,
+        f"{_one_of(PROXY_PROTOCOL)}, or None for no PROXY header",
+    ),
+    "trusted_proxies": (
+        are_networks,
+        "networks and addresses in a list, tuple or set, such as ['10.0.0.0/8', '::1', 'unix:'], "
+        "with no bits beside the network's own",
+    ),
     "dual_stack": (
         lambda value: value is None or isinstance(value, bool),
         "True, False, or None for the system's default",

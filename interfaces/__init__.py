@@ -29,6 +29,7 @@ from .events import (
     IDrainEnded,
     IDrainStarted,
     IHandshakeFailed,
+    IProxyHeaderRefused,
     IRequestFailed,
     IServerEvent,
     IServerStarted,
@@ -59,6 +60,7 @@ from .operations import (
     ITLS,
 )
 from .prefork import IPreforkServer
+from .proxy import IProxied, IProxyHeader, IProxyTLS
 from .relay import IRelay, IRelayed
 from .rooms import IRoom
 from .servers import (
@@ -106,6 +108,10 @@ __all__ = [
     "ILock",
     "IMessage",
     "IPreforkServer",
+    "IProxied",
+    "IProxyHeader",
+    "IProxyHeaderRefused",
+    "IProxyTLS",
     "IRelay",
     "IRelayed",
     "IQueue",

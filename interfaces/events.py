@@ -81,6 +81,17 @@ class IHandshakeFailed(IServerEvent):
     error = Attribute("The exception.")
 
 
+class IProxyHeaderRefused(IServerEvent):
+    """A connection had no PROXY header that it could be served by, and is closed; see IProxied."""
+
+    client_address = Attribute("The peer that should have sent it.")
+    reason = Attribute(
+        "'untrusted' if the peer may not tell of clients, 'missing' if it did not begin with a "
+        "header, 'malformed' if that was wrong, 'late' if it was cut before all of it had come."
+    )
+    error = Attribute("The exception that says more.")
+
+
 class IAcceptFailed(IServerEvent):
     """``get_request`` raised something that does not mean 'nothing there'. The loop goes on."""
 

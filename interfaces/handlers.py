@@ -77,6 +77,8 @@ class IGreenRequestHandler(IRequestHandler):
 
     toolbox = Attribute("The IToolbox that is right under the server's model.")
 
+    proxy_header = Attribute("The IProxyHeader that the connection began with; None without one.")
+
     draining = Attribute(
         """None, or a method without arguments, called once when the server begins to drain.
 

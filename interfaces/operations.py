@@ -18,7 +18,11 @@ class IConnection(Interface):
     It says what is known at the moment it is asked. All of it may be read in any thread.
     """
 
-    client_address = Attribute("The peer, in the form its address family uses.")
+    client_address = Attribute(
+        "The peer, in the form its address family uses; if a proxy has told of it, the client "
+        "behind that."
+    )
+    proxy = Attribute("The IProxyHeader it began with; None if there was none, or none yet.")
     since = Attribute("When it was accepted, in seconds since the epoch (float).")
     seconds = Attribute("How long ago that is, or how long it lasted if it is closed.")
     received = Attribute(
@@ -28,13 +32,15 @@ class IConnection(Interface):
     )
     sent = Attribute("Bytes the handler has written to it; as for ``received``.")
     state = Attribute(
-        "'handshake' while TLS begins, 'open' while its handler is at work, 'parked' while it "
-        "rests between two messages, 'cut' once its end was forced, 'closed'."
+        "'handshake' while a PROXY header is awaited or TLS begins, 'open' while its handler is at "
+        "work, 'parked' while it rests between two messages, 'cut' once its end was forced, "
+        "'closed'."
     )
     model = Attribute("The short name of the model it is handled under.")
     reason = Attribute(
         "Why it ends or has ended, None before: 'finished' when its handler returned, 'failed' "
-        "when that raised, 'handshake' when TLS did not begin; and "
+        "when that raised, 'handshake' when TLS did not begin, 'proxy_protocol' when it had no "
+        "right PROXY header, 'max_connections_per_peer' when that shows it to be one too many; and "
         "if it was cut 'idle_timeout', 'request_timeout', 'handshake_timeout', 'send_timeout', "
         "'kicked', 'drain_timeout' or 'slow_consumer'."
     )
@@ -125,8 +131,8 @@ class IDeadlines(Interface):
         "For the whole handler. For a parked one, which rests between messages, for each message."
     )
     handshake_timeout = Attribute(
-        "For the TLS handshake. The default is 10 seconds. Meanwhile no other limit holds, unless "
-        "this one is None."
+        "For the TLS handshake, and for a PROXY header before it. The default is 10 seconds. "
+        "Meanwhile no other limit holds, unless this one is None."
     )
     send_timeout = Attribute(
         "For a write that waits, without a byte being taken, for a peer that does not read; what "

@@ -18,6 +18,7 @@ A handler that raises still has its ``finish`` run, then ``handle_error``, then
 from zope.interface import Attribute, Interface
 
 from .operations import IAdmission, IBroadcasting, IDeadlines, IDraining, IInspection, ITLS
+from .proxy import IProxied
 
 
 class IServer(Interface):
@@ -161,7 +162,7 @@ class IBinding(ISocketServer):
 
 
 class IGreenServer(
-    IAdmission, IDeadlines, IBroadcasting, ITLS, IDraining, IInspection, IServer
+    IAdmission, IDeadlines, IBroadcasting, IProxied, ITLS, IDraining, IInspection, IServer
 ):
     """What a greensock server, or any server under a greensock model, promises beyond IServer.
 

@@ -143,6 +143,10 @@ COMMAND_LINES = {
     "serve handlers_cli:Lines --tls-client-ca ca": "--tls-client-ca is of no use without --tls-",
     "serve handlers_cli:Lines --implicit-tls": "--[no-]implicit-tls is of no use without --tls-",
     "serve handlers_cli:Lines --no-implicit-tls": "--[no-]implicit-tls is of no use without --tls-",
+    "serve handlers_cli:Lines --proxy-protocol required": "--proxy-protocol and --trusted-proxies "
+    "are of no use without each other",
+    "serve handlers_cli:Lines --trusted-proxies ::1": "--proxy-protocol and --trusted-proxies are",
+    "serve handlers_cli:Lines --trusted-proxies 10.0.0.1/8": "'10.0.0.1/8' does not name networks",
     "serve handlers_cli:Lines --accept-burst 5": "--accept-burst is of no use without --accept-",
     "serve handlers_cli:Lines --overload-reply no --overload close": "--overload-reply is sent "
     "with --overload reject, and only then",

@@ -56,6 +56,11 @@ GIVEN = {
     "--send-buffer 500K": ("send_buffer", 500 << 10),
     "--send-buffer none": ("send_buffer", None),
     "--slow-consumer drop": ("slow_consumer", "drop"),
+    "--proxy-protocol optional --trusted-proxies ::1": ("proxy_protocol", "optional"),
+    "--proxy-protocol required --trusted-proxies 10.0.0.0/8,unix:": (
+        "trusted_proxies",
+        ("10.0.0.0/8", "unix:"),
+    ),
     "--drain-timeout 0": ("drain_timeout", 0.0),
     "--drain-timeout none": ("drain_timeout", None),
 }
@@ -158,6 +163,16 @@ def test_who_is_silent_is_cut():
     with served(opened("tcp://127.0.0.1:0", "--idle-timeout", "0.05")) as server:
         with connect(server) as client:
             assert b"" == rest(client)
+
+
+def name_peer(request, client_address, server):
+    request.sendall(client_address[0].encode())
+
+
+def test_the_client_of_a_proxy_is_known():
+    args = "--proxy-protocol", "required", "--trusted-proxies", "10.0.0.0/8,127.0.0.1"
+    with served(opened("tcp://127.0.0.1:0", *args, handler=name_peer)) as server:
+        assert b"192.0.2.7" == ask(server, b"PROXY TCP4 192.0.2.7 192.0.2.1 40000 443\r\n")
 
 
 class Secure(BaseRequestHandler):

@@ -28,6 +28,7 @@ import greensock.events
 import greensock.factories
 import greensock.net.connections
 import greensock.net.crossing
+import greensock.net.proxy_header
 import greensock.toolbox
 from greensock import interfaces
 from greensock.interfaces import (
@@ -58,6 +59,7 @@ MODULES = [
     greensock.factories,
     greensock.net.connections,
     greensock.net.crossing,
+    greensock.net.proxy_header,
     greensock.toolbox,
 ]
 
@@ -121,6 +123,8 @@ def make_handler(cls):
 
 ARGUMENTS = {
     "Message": ["news", b"hello", 1, 0],
+    "ProxyHeader": [("192.0.2.1", 40000), ("198.51.100.1", 443)],
+    "ProxyTLS": ["TLSv1.3", None, None, False, False],
     "RedisBus": ["redis://127.0.0.1"],
     "Relayed": [1, 2, "finished"],
     "Subscription": [greensock.bus.LocalBus(), 10, "close"],

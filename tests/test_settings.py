@@ -61,6 +61,16 @@ CASES = {
         "an ssl.SSLContext, a function that returns one, or None for no TLS",
     ),
     "implicit_tls": ((True, False), NO_TRUTH, "True or False"),
+    "proxy_protocol": (
+        (None,),  # the others need trusted_proxies
+        ("", "Required", "yes", True, 2, [], {}),
+        "one of 'optional', 'required', or None for no PROXY header",
+    ),
+    "trusted_proxies": (
+        ((), [], ["10.0.0.0/8", "::1", "unix:"], {"192.0.2.1"}, frozenset(["fe80::/10"])),
+        (None, "10.0.0.0/8", 1, [1], ["10.0.0.1/8"], ["localhost"], [""], [b"::1"], {"::1": 1}),
+        "networks and addresses in a list, tuple or set, such as ['10.0.0.0/8', '::1', ",
+    ),
     "dual_stack": ((None, True, False), (0, 1, "yes"), "True, False, or None"),
     "unix_mode": ((None, 0, 0o660), (-1, 0o1777, "660", True), "a file mode such as 0o660"),
     "unix_owner": ((None,), ("", -1, 1.5, True, []), "'user', 'user:group', 'user:'"),
@@ -234,6 +244,7 @@ def test_defaults_limit_nothing_but_handshakes_and_the_end():
         "reuse_greenlets",
         "send_buffer",
         "slow_consumer",
+        "trusted_proxies",
     }
 
 

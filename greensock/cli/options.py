@@ -4,9 +4,22 @@ from argparse import SUPPRESS, ArgumentParser, Namespace
 from typing import Any
 
 from ..errors import CommandError
-from ..settings import OVERLOAD, SETTINGS, SLOW_CONSUMER
+from ..net.proxy_parser import load_library
+from ..settings import OVERLOAD, PROXY_PROTOCOL, SETTINGS, SLOW_CONSUMER
 from .preforking import add_worker_settings, check_worker_settings
-from .values import count, escaped, file_mode, lag, limit, owner, rate, seconds, size, some
+from .values import (
+    count,
+    escaped,
+    file_mode,
+    lag,
+    limit,
+    networks,
+    owner,
+    rate,
+    seconds,
+    size,
+    some,
+)
 
 
 def flag(setting: str) -> str:
@@ -19,6 +32,7 @@ def add_settings(parser: ArgumentParser) -> None:
     _add_limits(parser)
     _add_deadlines(parser)
     _add_tls(parser)
+    _add_proxies(parser)
     _add_sockets(parser)
     _add_greenlets(parser)
     add_worker_settings(parser)
@@ -142,6 +156,27 @@ def _add_tls(parser: ArgumentParser) -> None:
     )
 
 
+def _add_proxies(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "proxies", "For connections that a proxy or balancer passes on, with a PROXY header."
+    )
+    _add(
+        group,
+        "proxy_protocol",
+        None,
+        "whether each begins with a header of version 1 or 2, or those of --trusted-proxies may "
+        "(default: none does)",
+        choices=PROXY_PROTOCOL,
+    )
+    _add(
+        group,
+        "trusted_proxies",
+        "NETWORKS",
+        "who may tell of clients, as 10.0.0.0/8,::1 or, for peers on Unix sockets, unix:",
+        type=networks,
+    )
+
+
 def _add_sockets(parser: ArgumentParser) -> None:
     group = parser.add_argument_group(
         "sockets", "For those that are opened here; fd:// and systemd: ones stay as they are."
@@ -187,6 +222,7 @@ def settings_of(options: Namespace) -> dict[str, Any]:
     """The settings that were given, by name; CommandError if some make no sense together."""
     settings = {name: value for name, value in vars(options).items() if name in SETTINGS}
     check_worker_settings(options, settings)
+    _check_proxies(settings)
     has_tls = options.tls_cert is not None
     for name in "tls_key", "tls_client_ca":
         if getattr(options, name) is not None and not has_tls:
@@ -210,3 +246,15 @@ def settings_of(options: Namespace) -> dict[str, Any]:
         load()  # so that what is wrong is told before anything else happens
         settings["ssl_context"] = load
     return settings
+
+
+def _check_proxies(settings: dict[str, Any]) -> None:
+    if ("proxy_protocol" in settings) != ("trusted_proxies" in settings):
+        raise CommandError(
+            "--proxy-protocol and --trusted-proxies are of no use without each other"
+        )
+    if "proxy_protocol" in settings:
+        try:
+            load_library()
+        except ImportError as error:
+            raise CommandError(str(error).replace("proxy_protocol", "--proxy-protocol")) from None

@@ -129,6 +129,19 @@ def file_mode(text: str) -> int:
     return int(text, 8)
 
 
+def networks(text: str) -> tuple[str, ...]:
+    """Networks and addresses, with commas between."""
+    found = tuple(text.split(","))
+    try:
+        check_setting("trusted_proxies", found)
+    except ValueError:
+        raise ArgumentTypeError(
+            f"{text!r} does not name networks: write 10.0.0.0/8,::1 or unix:, without spaces and "
+            "with no bits beside the network's own"
+        ) from None
+    return found
+
+
 def owner(text: str) -> str:
     """A user, a group or both, who must exist."""
     try:

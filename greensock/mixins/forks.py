@@ -134,7 +134,11 @@ class ForkingMixIn(OutsideMixIn):
         if isinstance(job, SharedConnection) and job.reason == "slow_consumer":
             events.emit(events.ConnectionCut, self, job.client_address, job.reason)
         if isinstance(job, SharedConnection) and job.is_in_handshake:  # when it was cut
-            super()._gs_handshake_failed(job, ConnectionError("the connection was cut"))
+            error = ConnectionError("the connection was cut")
+            if job.awaits_header:
+                super()._gs_header_failed(job, "late", error)
+            else:
+                super()._gs_handshake_failed(job, error)
         self._gs_leave_crew(job)
         loop = self._gs_loop
         if loop is not None:
@@ -186,7 +190,8 @@ class ForkingMixIn(OutsideMixIn):
     def _gs_new_job(self, request, client_address):
         if isinstance(request, tuple):
             return Job(request, client_address)
-        return SharedConnection(request, client_address, self.model, self)
+        has_proxy = self.proxy_protocol is not None
+        return SharedConnection(request, client_address, self.model, self, has_proxy)
 
     def _gs_tell_handlers(self):
         super()._gs_tell_handlers()
@@ -230,6 +235,19 @@ class ForkingMixIn(OutsideMixIn):
     def _gs_handshake_failed(self, job, error):
         """In a child. Of one that was cut its parent tells."""
         return error if job.was_cut else super()._gs_handshake_failed(job, error)
+
+    def _gs_read_header(self, job, is_required):
+        job.awaits_header = True
+        super()._gs_read_header(job, is_required)
+        job.awaits_header = False
+
+    def _gs_header_failed(self, job, reason, error):
+        """In a child; as for handshakes."""
+        if not job.was_cut:
+            super()._gs_header_failed(job, reason, error)
+
+    def _gs_counts_in(self, job, limit):
+        return True  # the others are the parent's to count, who does not know in time
 
     def _gs_kill(self, job):
         job.worker.signal(signal.SIGKILL)

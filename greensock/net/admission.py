@@ -49,13 +49,30 @@ class Peers:
         if host is None:
             return True
         with self._guard:
-            if not self._is_counting:
-                self._is_counting = True
-                for connection in connections():
-                    self._count(connection)
-                    if connection.closed_at is not None:  # it may have gone before it was counted
-                        self._let_go(connection)
+            self._begin_to_count(connections)
             return self._counts[host] < limit
+
+    def counts_in(self, connection, limit, connections):
+        """Count one by the address that it has now, if that fits in; whether it does.
+
+        It may have been counted by another one, which then is over. The rest as above.
+        """
+        with self._guard:
+            self._begin_to_count(connections)
+            self._let_go(connection)
+            host = host_of(connection.client_address)
+            has_room = host is None or self._counts[host] < limit
+            if has_room:
+                self._count(connection)
+            return has_room
+
+    def _begin_to_count(self, connections):
+        if not self._is_counting:
+            self._is_counting = True
+            for connection in connections():
+                self._count(connection)
+                if connection.closed_at is not None:  # it may have gone before it was counted
+                    self._let_go(connection)
 
     def count(self, connection):
         """Count one in; to be let go."""

@@ -15,6 +15,7 @@ from . import native
 from .channel import Channel
 from .crew import Job
 from .outbox import Outbox
+from .proxy_parser import LONGEST, parse_header
 from .ways import way_of
 
 # Held while a connection gets its outbox, or is noted to be in a room.
@@ -51,6 +52,7 @@ class Connection(Job):
         "seen",
         "cut_at",
         "counted_as",
+        "_proxy",
         "__weakref__",
     )
 
@@ -84,6 +86,20 @@ class Connection(Job):
 
     def __repr__(self):
         return f"<{self.state} connection from {self.client_address!r}>"
+
+    @property
+    def proxy(self):
+        """The IProxyHeader it began with, or None."""
+        try:
+            return self._proxy
+        except AttributeError:  # it is set only where there is one
+            return None
+
+    def note_proxy(self, header, data):
+        """It began with ``header``, which came as ``data``: the peer is who that says."""
+        self._proxy = header
+        if header.source is not None:
+            self.client_address = header.source
 
     @property
     def since(self):
@@ -252,6 +268,8 @@ _REASONS = (
     "finished",
     "failed",
     "handshake",
+    "proxy_protocol",
+    "max_connections_per_peer",
     "idle_timeout",
     "request_timeout",
     "handshake_timeout",
@@ -260,6 +278,10 @@ _REASONS = (
     "drain_timeout",
     "slow_consumer",
 )
+
+
+# Bytes of what is shared, before a PROXY header.
+_NUMBERS = 11 * 8
 
 
 def _shared(position, kind):
@@ -275,11 +297,12 @@ def _shared(position, kind):
 class SharedConnection(Connection):
     """One that a child process handles: what it counts there can be read here."""
 
-    __slots__ = ("_page",)
+    __slots__ = ("_page", "_address")
 
-    def __init__(self, request, client_address, model, server=None):
+    def __init__(self, request, client_address, model, server=None, has_proxy=False):
         # Numbers up to 2**53 are exact.
-        self._page = memoryview(mmap.mmap(-1, 72)).cast("d")
+        size = _NUMBERS + LONGEST if has_proxy else _NUMBERS
+        self._page: Any = memoryview(mmap.mmap(-1, size)).cast("d")
         super().__init__(request, client_address, model, server)
 
     received = _shared(0, int)
@@ -290,6 +313,31 @@ class SharedConnection(Connection):
     was_told = _shared(5, bool)
     working_since = _shared(6, float)
     was_cut = _shared(8, bool)
+    awaits_header = _shared(9, bool)
+    _header_size = _shared(10, int)
+
+    @property
+    def client_address(self):
+        header = self.proxy
+        return self._address if header is None or header.source is None else header.source
+
+    @client_address.setter
+    def client_address(self, value):
+        self._address = value
+
+    @property
+    def proxy(self):
+        """The IProxyHeader it began with, or None."""
+        size = self._header_size
+        if size and super().proxy is None:
+            end = _NUMBERS + size
+            self._proxy = parse_header(self._page.obj[_NUMBERS:end])
+        return super().proxy
+
+    def note_proxy(self, header, data):
+        end = _NUMBERS + len(data)
+        self._page.obj[_NUMBERS:end] = data
+        self._header_size = len(data)  # after all of it is there
 
     @property
     def reason(self):

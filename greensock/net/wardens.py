@@ -141,6 +141,8 @@ def _overdue(connection, limits, now):
     """Which limit a connection has passed; None if it may stay."""
     handshake_since = connection.handshake_since
     if handshake_since and limits.handshake_timeout is not None:
+        # For the silence before the handler's time is not its peer's fault.
+        connection.seen = (connection.received + connection.sent, now)
         late = _passed(now - handshake_since, limits.handshake_timeout)
         return "handshake_timeout" if late else None
     working = now - connection.working_since

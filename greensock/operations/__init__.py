@@ -9,11 +9,13 @@ from typing import Any
 
 from ..net import handover
 from ..settings import check_setting, check_settings, is_setting
+from ..net.proxy_parser import load_library
 from .draining import Draining
 from .messaging import Messaging
+from .proxying import Proxying
 
 
-class Operations(Draining, Messaging):
+class Operations(Proxying, Draining, Messaging):
     """The settings of a server, and the orders it takes."""
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -24,6 +26,8 @@ class Operations(Draining, Messaging):
         if name == "ssl_context":
             self._gs_context = self._gs_made_context(value)
             self._gs_context_from = value
+        if name == "proxy_protocol" and value is not None:
+            load_library()
         super().__setattr__(name, value)
         if name == "max_connections_per_peer" and self._gs_peers is not None:
             self._gs_peers.forget_to_count()
@@ -36,6 +40,7 @@ class Operations(Draining, Messaging):
     def _gs_check_settings(self) -> None:
         """ValueError for one that is wrong, before anything is opened."""
         check_settings(self)
+        self._gs_check_proxying()
         self._gs_loaded_context()
         self._gs_check_bus()
         if handover.is_tls(getattr(self, "socket", None)):

@@ -85,10 +85,15 @@ class Books(_Served):
         if type(job) is Job:
             crew.add(job)
             return
-        if self.max_connections_per_peer is not None:
+        limit = self.max_connections_per_peer
+        if limit is not None and not self._gs_awaits_header(job.client_address):
             self._gs_founded_peers().count(job)
         crew.add(job)
         events.emit(events.ConnectionOpened, self, job)
+
+    def _gs_awaits_header(self, client_address: Any) -> bool:
+        """Whether a connection from there will yet tell whose it is."""
+        return False
 
     def _gs_leave_crew(self, job):
         crew = self._gs_crew

@@ -34,6 +34,8 @@ _WRONG = {
     "request_timeout": -1,
     "handshake_timeout": "soon",
     "send_timeout": True,
+    "proxy_protocol": "perhaps",
+    "trusted_proxies": "10.0.0.0/8",
     "drain_timeout": -1,
 }
 
