@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 
 import gevent.ssl
 import pytest
-from gevent.subprocess import run
 
 import greensock
 from greensock import ProxyHeader
@@ -222,5 +221,6 @@ def test_curl_tells_who_it_is(mixin):
     server = type("Site", (mixin, http.server.HTTPServer), settings)(LOCAL, Name)
     with served(server):
         url = "http://127.0.0.1:%d/" % server.server_port
-        done = run([CURL, "-sS", "--haproxy-protocol", url], capture_output=True, timeout=60)
+        command = [CURL, "-sS", "--haproxy-protocol", url]
+        done = subprocess.run(command, capture_output=True, timeout=60)
     assert b"1 True" == done.stdout, done.stderr

@@ -109,7 +109,10 @@ class ProxyHeader:
 
 def proxy_header_of(request: Any) -> ProxyHeader | None:
     """The IProxyHeader that a connection began with, by its handler's ``request``; or None."""
-    return getattr(getattr(request, "meter", None), "proxy", None)
+    try:
+        return getattr(getattr(request, "meter", None), "proxy", None)
+    except OSError:  # a gevent socket that is closed
+        return None
 
 
 def split_tlvs(data: bytes) -> dict[int, bytes] | None:

@@ -110,8 +110,8 @@ OTHERS = {
 # A supervisor's, of which the same holds.
 OTHERS |= {events.WorkerStarted, events.WorkerEnded, events.WorkerFailed}
 OTHERS |= {events.UpgradeEnded, events.UpgradeFailed}
-# Of whoever posts, in its thread.
-OTHERS.add(events.SlowConsumer)
+# Of whoever posts, in its thread; and of a peer, as of one that fails the handshake.
+OTHERS |= {events.SlowConsumer, events.ProxyHeaderRefused}
 # Happen in the child.
 ELSEWHERE = events.RequestFailed, events.HandshakeFailed
 
