@@ -11,6 +11,7 @@ import pytest
 
 import greensock
 from greensock.bus import open_bus, reader
+from greensock.bus.courses import Course
 from greensock.bus.places import Place
 from greensock.bus.redis import PUBLISH, RedisBus
 from greensock.errors import BusClosed, BusError
@@ -271,6 +272,19 @@ def test_what_strangers_publish_is_ignored(redis, bus):
         redis.tell(f"PUBLISH {bus.channel_of('news').decode()} hello")
         bus.publish("news", b"hello")
         assert [(1, 0)] == numbers(take(subscription, 1))
+
+
+def test_what_was_published_before_its_subscriber_came_is_no_gap():
+    """It may come before Redis has said how many there were."""
+
+    class Bus:
+        deliver = note_missed = lambda *args: pytest.fail(f"{args} is nobody's")
+
+    unstarted = reader.Reader(Bus(), Place("redis://127.0.0.1"))
+    unstarted._by_channel[b"news"] = course = Course("news")
+    unstarted._receive(b"news", b"epoch:5:hello")
+    assert not course.is_known
+    unstarted.abandon()
 
 
 def test_databases_are_apart(redis, bus):
