@@ -112,7 +112,7 @@ VERSIONS = {
 
 
 @with_haproxy
-@pytest.mark.parametrize("model", ["inline", "greenlet", "thread", "fork"])
+@pytest.mark.parametrize("model", ["greenlet", "thread", "fork"])
 def test_haproxy_tells_who_its_clients_are(model, tmp_path):
     with served(new_server(model)) as server, haproxy(tmp_path, server, **VERSIONS) as places:
         assert_told(places)
@@ -127,6 +127,7 @@ def test_haproxy_tells_worker_processes_who_its_clients_are(tmp_path):
 
 
 @with_haproxy
+@pytest.mark.worldless
 def test_haproxy_tells_of_tls_that_it_has_ended(tmp_path):
     certificate = tmp_path / "cert.pem"
     certificate.write_text(tls.CERTIFICATE)
@@ -155,6 +156,7 @@ def test_tls_goes_through_haproxy(model, tmp_path):
 
 
 @with_haproxy
+@pytest.mark.worldless
 def test_haproxy_looks_whether_the_server_is_well(tmp_path):
     how = "send-proxy-v2 check inter 50ms"
     with recorded(IConnectionClosed) as record, served(new_server("greenlet")) as server:
@@ -166,6 +168,7 @@ def test_haproxy_looks_whether_the_server_is_well(tmp_path):
 
 
 @with_haproxy
+@pytest.mark.worldless
 @pytest.mark.parametrize("version", [1, 2])
 def test_haproxy_understands_what_is_sent(version, tmp_path):
     """It passes on what it has read."""
@@ -185,6 +188,7 @@ def test_haproxy_understands_what_is_sent(version, tmp_path):
 
 
 @with_haproxy
+@pytest.mark.worldless
 def test_a_relay_passes_on_whose_connection_it_is(tmp_path):
     """A proxy of one's own, between HAProxy and a server: nobody loses sight of the client."""
 

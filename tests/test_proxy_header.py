@@ -24,7 +24,7 @@ from greensock.net.proxy_parser import (
 
 pytestmark = pytest.mark.worldless
 
-quickly = settings(max_examples=150, deadline=None, database=None)
+quickly = settings(max_examples=80, deadline=None, database=None)
 
 V4 = ("192.0.2.7", 40000), ("198.51.100.1", 443)
 V6 = ("2001:db8::7", 40000, 0, 0), ("2001:db8::1", 443, 0, 0)
