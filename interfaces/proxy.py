@@ -82,6 +82,7 @@ class IProxied(Interface):
 
         Such as '10.0.0.0/8', '::1' or 'unix:', which stands for all peers on Unix sockets. Without
         any, ``proxy_protocol`` is an error, because whoever sends a header could claim to
-        be anybody. The default is none.
+        be anybody. A list that is changed in place changes nothing: set another. The default is
+        none.
         """
     )
