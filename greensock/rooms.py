@@ -16,10 +16,6 @@ from .net.outbox import as_octets
 from .net.ways import post_to_many
 
 
-# So many are taken out of a copy of the list one by one.
-FEW = 8
-
-
 @implementer(IRoom)
 class Room:
     """Those who hear what is broadcast; see IRoom."""
@@ -70,26 +66,22 @@ class Room:
     def broadcast(self, data: Any, skip: Any = None) -> int:
         """Post ``data`` to all members; see IRoom."""
         data = as_octets(data)
-        connections, others = self._lists_for(skip)
-        return post_to_many(connections, data) + sum([1 for each in others if each.post(data)])
+        connections, others = self._lists_of_all()
+        if skip is None:
+            skipped = set()
+        else:
+            members = (skip,) if hasattr(skip, "post") else tuple(skip)
+            skipped = {self._targets.get(member) for member in members} - {None}
+        return post_to_many(connections, data, skipped) + sum(
+            [1 for each in others if each not in skipped and each.post(data)]
+        )
 
-    def _lists_for(self, skip: Any) -> tuple[list[Any], list[Any]]:
-        with self._guard:
-            lists = self._lists
-            if lists is None:
+    def _lists_of_all(self) -> tuple[list[Any], list[Any]]:
+        lists = self._lists
+        if lists is None:
+            with self._guard:
                 lists = self._lists = _split(self._targets.values())
-            if skip is None:
-                return lists
-            skipped = {skip} if hasattr(skip, "post") else set(skip)
-            skipped &= self._targets.keys()
-            if len(skipped) > FEW:
-                targets = self._targets.items()
-                return _split(target for member, target in targets if member not in skipped)
-            for member in skipped:
-                target = self._targets[member]
-                lists = tuple([list(each) for each in lists])  # type: ignore[assignment]
-                lists[not isinstance(target, Connection)].remove(target)
-            return lists
+        return lists
 
 
 def _split(targets: Iterable[Any]) -> tuple[list[Any], list[Any]]:

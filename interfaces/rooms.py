@@ -25,9 +25,9 @@ class IRoom(Interface):
     def broadcast(data, skip=None):
         """Post ``data`` to all members; how many have taken it.
 
-        ``skip``: a member who shall not get it, or a collection of some. Nobody is waited for. Who
-        joins meanwhile does not get it, and who leaves meanwhile may. Two broadcasts at once from
-        different threads may reach different members in different order.
+        ``skip``: a member whose peer shall not get it, or a collection of some. Nobody is waited
+        for. Who joins meanwhile does not get it, and who leaves meanwhile may. Two broadcasts at
+        once from different threads may reach different members in different order.
         """
 
     def __len__():

@@ -29,13 +29,15 @@ def way_of(outbox, request):
     return (SecureWayOnHub if turn.is_secure else WayOnHub)(outbox, turn)
 
 
-def post_to_many(connections, data):
-    """Post ``data``, as octets, to Connections; how many have taken it."""
+def post_to_many(connections, data, skipped=()):
+    """Post ``data``, as octets, to Connections but those ``skipped``; how many have taken it."""
     # What their post would do, without the calls: of ten thousand, most are of this kind.
     hub = get_hub_if_exists()
     size = len(data)
     taken = 0
     for connection in connections:
+        if skipped and connection in skipped:
+            continue
         channel = connection.channel
         if channel is None or channel.hub is not hub:
             if connection.post(data):
