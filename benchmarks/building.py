@@ -37,7 +37,7 @@ def built():
         yield WITHOUT
         return
     with tempfile.TemporaryDirectory(prefix="greensock-benchmarks-") as folder:
-        programs = {"load": "main echo connect fair udp hold slow", "floor": "floor"}
+        programs = {"load": "main echo connect fair udp hold slow fanout", "floor": "floor"}
         for program, sources in programs.items():
             command = [compiler, "-O2", "-o", f"{folder}/{program}"]
             command += [str(SOURCES / f"{source}.c") for source in sources.split()]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 TCP = frozenset(["echo", "lines", "guarded", "timeout", "tls"])
 ALL = TCP | {"udp", "shutdown"}
-OWN = ALL | {"limited"}
+OWN = ALL | {"limited", "fanout"}
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ PEERS = {
         Peer("stdlib-patched", "socketserver, ThreadingMixIn under monkey.patch_all",
              ("patched", "socketserver", "ThreadingMixIn"), "gevent", TCP | {"udp"}, 1000),
         Peer("gevent", "gevent StreamServer, DatagramServer", ("gevent",), "gevent",
-             TCP | {"udp"}),
+             TCP | {"udp", "fanout"}),
         Peer("asyncio-streams", "asyncio, streams", ("asyncio", "asyncio", "streams")),
         Peer("asyncio-protocol", "asyncio, protocol", ("asyncio", "asyncio", "protocol"), None,
-             TCP | {"udp"}),
+             TCP | {"udp", "fanout"}),
         Peer("uvloop-streams", "uvloop, streams", ("asyncio", "uvloop", "streams"), "uvloop"),
         Peer("uvloop-protocol", "uvloop, protocol", ("asyncio", "uvloop", "protocol"), "uvloop",
-             TCP | {"udp"}),
+             TCP | {"udp", "fanout"}),
         Peer("c-epoll", "an epoll loop in C, the floor", None, None,
              frozenset(["echo", "lines", "udp"])),
     )

@@ -138,6 +138,54 @@ class Slow(Peer):
             self.trickled += 1
 
 
+class Speaker(Peer):
+    """Says something when all others have heard what it said before; the first of a fan-out."""
+
+    timed = True
+    listeners: list = []
+    left = 0
+
+    def open(self):
+        self.sock = self.load.connect()
+        self.sock.recv(1)
+        self.sock.setblocking(False)
+        self.load.add(self)
+        self.load.lookers.append(self)
+        self.asked = time.monotonic()
+
+    def look(self, now):
+        if not self.left and len(self.listeners) == self.load.connections - 1:
+            self.load.since = self.load.since or now
+            self.left = len(self.listeners)
+            for each in self.listeners:
+                each.expected, each.got = self.load.message(self.offset), b""
+            self.ask()
+            self.offset += 1
+
+
+class Listener(Speaker):
+    timed = False
+
+    def open(self):
+        super().open()
+        self.load.lookers.remove(self)
+        self.listeners.append(self)
+        self.speaker = next(iter(self.load.peers.values()))
+
+    def answered(self):
+        self.load.requests += 1
+        self.load.times.append(time.monotonic() - self.speaker.asked)
+        self.speaker.left -= 1
+
+
+class Frozen(Speaker):
+    """The same beside one more that never reads."""
+
+    def open(self):
+        super().open()
+        self.idle = self.load.connect()
+
+
 class Saturator(Peer):
     """Sends without a pause, and reads its echo."""
 
@@ -192,4 +240,6 @@ KINDS = {
     "udp": [Datagrams],
     "fair": [Pinger, Saturator],
     "slow": [Pinger, Slow],
+    "fanout": [Speaker, Listener],
+    "frozen": [Frozen, Listener],
 }

@@ -147,6 +147,18 @@ SUITES = {
         tuple(name for name in ONE_PROCESS if name != "c-epoll"),
         ("cpu", "rate", "server", "load"),
     ),
+    "fanout": Suite(
+        "Fan-out: one says 64 B, and when all others have heard it the next; a request is a delivery",
+        (
+            *(
+                Case(f"{count:,}", "fanout", "fanout", count, quick=count == 10)
+                for count in (10, 1000, 10_000)
+            ),
+            Case("1,000 and a frozen one", "fanout", "frozen", 1000, quick=False),
+        ),
+        ("greensock", "gevent", "asyncio-protocol", "uvloop-protocol"),
+        ("rate", "per_cpu", "p99", "server", "load"),
+    ),
     "models": Suite(
         "A connection per request, each model beside its counterpart in the standard library",
         (Case("32 at a time", "echo", "connect", 32),),

@@ -49,6 +49,7 @@ struct window {
 
 int run_echo(struct load *), run_connect(struct load *), run_fair(struct load *);
 int run_udp(struct load *), run_hold(struct load *), run_slow(struct load *);
+int run_fanout(struct load *), run_frozen(struct load *);
 
 double now(void);
 void die(const char *what);

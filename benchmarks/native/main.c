@@ -124,6 +124,7 @@ int main(int argc, char **argv)
     static const struct { const char *name; int (*run)(struct load *); } modes[] = {
         {"echo", run_echo}, {"connect", run_connect}, {"fair", run_fair},
         {"udp", run_udp}, {"hold", run_hold}, {"slow", run_slow},
+        {"fanout", run_fanout}, {"frozen", run_frozen},
     };
     if (argc != 7) {
         fprintf(stderr, "usage: load MODE PORT CONNECTIONS SIZE WARM SECONDS\n");

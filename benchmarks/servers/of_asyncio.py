@@ -61,12 +61,32 @@ class Lines(Echo):
             self.transport.write(line + b"\n")
 
 
+class Member(Echo):
+    everybody: set = set()
+
+    def connection_made(self, transport):
+        super().connection_made(transport)
+        self.everybody.add(transport)
+        transport.write(b"\n")
+
+    def data_received(self, data):
+        for transport in self.everybody:
+            if transport is not self.transport:
+                transport.write(data)
+
+    def connection_lost(self, error):
+        self.everybody.discard(self.transport)
+
+
 class Datagrams(asyncio.DatagramProtocol):
     def connection_made(self, transport):
         self.transport = transport
 
     def datagram_received(self, data, address):
         self.transport.sendto(data, address)
+
+
+PROTOCOLS = {"timeout": Timeout, "lines": Lines, "guarded": Lines, "fanout": Member}
 
 
 async def main(service, style):
@@ -82,7 +102,7 @@ async def main(service, style):
         handler = {"timeout": with_timeout, "lines": lines, "guarded": lines}.get(service, echo)
         server = await asyncio.start_server(handler, *LOCAL, **options)
     else:
-        protocol = {"timeout": Timeout, "lines": Lines, "guarded": Lines}.get(service, Echo)
+        protocol = PROTOCOLS.get(service, Echo)
         server = await loop.create_server(protocol, *LOCAL, **options)
     announce(server.sockets[0].getsockname()[1])
     await server.serve_forever()

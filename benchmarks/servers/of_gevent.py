@@ -1,6 +1,8 @@
 """What gevent itself brings."""
 
+import gevent
 from gevent import ssl
+from gevent.queue import Queue
 from gevent.server import DatagramServer, StreamServer
 
 from . import BACKLOG, CHUNK, LOCAL, TIMEOUT, announce, tls_context
@@ -22,16 +24,48 @@ def lines(sock, address):
             sock.sendall(line)
 
 
+class Member:
+    """A queue, and a greenlet that writes what is in it."""
+
+    everybody: set = set()
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.queue = Queue()
+        self.writer = gevent.spawn(self.write)
+
+    def write(self):
+        for data in self.queue:
+            self.sock.sendall(data)
+
+
+def fan_out(sock, address):
+    me = Member(sock)
+    Member.everybody.add(me)
+    sock.sendall(b"\n")
+    try:
+        while data := sock.recv(CHUNK):
+            for member in list(Member.everybody):
+                if member is not me:
+                    member.queue.put(data)
+    finally:
+        Member.everybody.discard(me)
+        me.writer.kill()
+
+
 class Datagrams(DatagramServer):
     def handle(self, data, address):
         self.socket.sendto(data, address)
+
+
+SERVICES = {"timeout": with_timeout, "lines": lines, "guarded": lines, "fanout": fan_out}
 
 
 def serve(service):
     if service == "udp":
         server = Datagrams(LOCAL)
     else:
-        handler = {"timeout": with_timeout, "lines": lines, "guarded": lines}.get(service, echo)
+        handler = SERVICES.get(service, echo)
         options = {"ssl_context": tls_context(ssl)} if service == "tls" else {}
         server = StreamServer(LOCAL, handler, backlog=BACKLOG, **options)
     server.start()

@@ -48,6 +48,16 @@ def handlers(library):
             for line in self.rfile:
                 self.wfile.write(line)
 
+    class Member(library.BaseRequestHandler):
+        parked = True
+
+        def setup(self):
+            self.server.room.join(self)
+            self.request.sendall(b"\n")
+
+        def handle(self):
+            self.server.room.broadcast(self.request.recv(CHUNK), skip=self)
+
     class Datagram(library.BaseRequestHandler):
         def handle(self):
             data, sock = self.request
@@ -63,6 +73,7 @@ def handlers(library):
         "lines": Lines,
         "guarded": Lines,
         "limited": Echo,
+        "fanout": Member,
         "udp": Datagram,
     }
 
@@ -77,6 +88,8 @@ def serve(service, library, model, variant=None):
     attributes = {"request_queue_size": BACKLOG, "max_children": 1000}
     attributes["reuse_greenlets"] = variant != "fresh"
     attributes.update({"guarded": DEADLINES, "limited": LIMITS}.get(service, {}))
+    if service == "fanout":
+        attributes["room"] = library.Room()
     server_class = type("Server", tuple(bases), attributes)
     handler = handlers(library)[variant or service]
     if service == "shutdown":
