@@ -148,7 +148,7 @@ SUITES = {
         ("cpu", "rate", "server", "load"),
     ),
     "fanout": Suite(
-        "Fan-out: one says 64 B, and when all others have heard it the next; a request is a delivery",
+        "Fan-out: one says 64 B, and when all have heard it the next; a request is a delivery",
         (
             *(
                 Case(f"{count:,}", "fanout", "fanout", count, quick=count == 10)

@@ -1,5 +1,6 @@
 """What is posted to a connection arrives whole, in order, and without keeping anybody waiting."""
 
+import _socket
 import random
 import socket
 import struct
@@ -453,3 +454,27 @@ def test_a_bytearray_may_be_changed_afterwards(mailbox):
             data[:] = b"y" * len(data)
             del data[5:]
             assert MUCH == exactly(client, len(MUCH))
+
+
+class Relays(Narrow):
+    """Posts, and goes on with what another connection says."""
+
+    def handle(self):
+        ours, theirs = _socket.socketpair()
+        ours = native.Socket(fileno=ours.detach())
+        self.post(MUCH)
+        with ours:
+            theirs.sendall(b"relayed")
+            self.server.relayed = greensock.relay(self.request, ours, idle_timeout=LIMIT)
+        theirs.close()
+
+
+@hubs_and_threads
+@with_and_without_tls
+def test_what_is_posted_comes_before_a_relay_or_after_it(model, secure):
+    with served(server_for(Relays, model, secure)) as server, client_of(server) as client:
+        assert MUCH + b"relayed" == exactly(client, len(MUCH) + 7)
+        (connection,) = server.connections
+        assert connection.post(b"after")
+        assert b"after" == rest(client)
+    assert (0, 7, "idle") == (server.relayed.forth, server.relayed.back, server.relayed.reason)

@@ -140,19 +140,30 @@ class TurnsMixIn(_Bounded):
         return TurnOfThreads(self)
 
     def _in_turn(self, write, *args):
-        line = self.line
-        if line._is_owned():
+        if self.line._is_owned():
             return write(*args)  # a part of a longer one, or a signal handler
-        if not line.acquire(False):
-            self._await_line()
+        self.take_turn()
         try:
-            if self.meter.outbox is not None:
-                self._let_precede()
             return write(*args)
         finally:
-            line.release()
-            if self.meter.outbox is not None:  # it may be new
-                self.meter.outbox.go_on()
+            self.end_turn()
+
+    def take_turn(self):
+        """Let nobody else write until ``end_turn()``, and send what was posted before."""
+        if not self.line.acquire(False):
+            self._await_line()
+        if self.meter.outbox is not None:
+            try:
+                self._let_precede()
+            except BaseException:
+                self.end_turn()
+                raise
+
+    def end_turn(self):
+        """Let others write."""
+        self.line.release()
+        if self.meter.outbox is not None:  # it may be new
+            self.meter.outbox.go_on()
 
     def _await_line(self):
         timeout = self.gettimeout()

@@ -33,11 +33,16 @@ class End:
         self.was_reset = None
         self.meter = getattr(sock, "meter", NOBODY)
         self._raw = raw
+        # What is posted comes before what is relayed, or after it. A socket that is lent to a hub
+        # sees to that itself.
+        self._takes_turns = hasattr(sock, "take_turn")
         # The C functions themselves: a subclass of socket may wait in its own.
         self.recv: Any = _socket.socket.recv.__get__(raw)
         self.send: Any = _socket.socket.send.__get__(raw)
 
     def __enter__(self):
+        if self._takes_turns:
+            self.sock.take_turn()
         self._timeout = self._raw.gettimeout()
         self._raw.settimeout(0.0)
         return self
@@ -45,6 +50,8 @@ class End:
     def __exit__(self, *error):
         if self._raw.fileno() >= 0:
             self._raw.settimeout(self._timeout)
+        if self._takes_turns:
+            self.sock.end_turn()
 
     def finish(self):
         """Tell the peer that nothing follows. BlockingIOError if there is no room to say so."""

@@ -210,17 +210,29 @@ class CooperativeSSLSocket(PiecesMixIn, gevent.ssl.SSLSocket):
         turn = self.turn
         if self._sslobj is None or turn.is_mine:
             return write(data, *args, **kwargs)
-        turn.take()
+        self.take_turn()
         try:
-            if not turn.owes and self.meter.outbox is not None:
-                self._let_precede()
             turn.owes = True
             count = write(data, *args, **kwargs)
             # Nothing at all is how gevent says that it would have to wait.
             turn.owes = count == 0 and memoryview(data).nbytes > 0
             return count
         finally:
-            turn.end()
+            self.end_turn()
+
+    def take_turn(self):
+        """Let nobody else write until ``end_turn()``, and send what was posted before."""
+        self.turn.take()
+        if not self.turn.owes and self.meter.outbox is not None:
+            try:
+                self._let_precede()
+            except BaseException:
+                self.end_turn()
+                raise
+
+    def end_turn(self):
+        """Let others write."""
+        self.turn.end()
 
     def _let_precede(self):
         ends = None if self.timeout is None else monotonic() + self.timeout
