@@ -69,16 +69,10 @@ def trusting_context():
 
 def show(context, certificate):
     """Have the context show the certificate."""
-    context.load_cert_chain(_file_of(certificate).name)
-
-
-@functools.cache
-def _file_of(certificate):
-    """A file there is until this process ends."""
-    file = tempfile.NamedTemporaryFile("w", suffix=".pem")
-    file.write(certificate)
-    file.flush()
-    return file
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+        file.write(certificate)
+        file.flush()
+        context.load_cert_chain(file.name)
 
 
 def public(certificate):
