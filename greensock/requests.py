@@ -191,7 +191,9 @@ class Requests(Operations):
 
     def _gs_finish_switched(self, job):
         """Shut down what a handler has gone on with, under TLS, instead of its request."""
-        self._gs_end(job.request, job.client_address)
+        request = job.request
+        if request is not None:  # the server was closed meanwhile, and has struck it off
+            self._gs_end(request, job.client_address)
 
     def _gs_job_of(self, request):
         """The entry in the books for a request; None if there is none any more."""
