@@ -145,7 +145,8 @@ class IBroadcasting(Interface):
 
     send_buffer = Attribute(
         "Bytes that may wait for one connection, of those that were posted (int, 1 or more), None "
-        "for no limit. The default is 1 MiB. What is shared by many connections counts for each."
+        "for no limit. The default is 1 MiB. What is shared by many connections counts for each, "
+        "and what other threads have posted as soon as the connection's hub has tried to send it."
     )
     slow_consumer = Attribute(
         "What becomes of a connection for which more would wait: 'close', the default, cuts it, "

@@ -298,13 +298,15 @@ def test_messages_are_left_out_whole_for_who_reads_too_slowly(model, secure, mai
             (connection,) = server.connections
             expected = []
             for episode in 0, 1:
-                taken = [connection.post(message(episode, n, 1000)) for n in range(3000)]
+                taken = [connection.post(message(episode, n, 1000)) for n in range(40)]
+                wait_until(lambda: connection.stuck_since)  # now the hub knows it as well
+                taken += [connection.post(message(episode, n, 1000)) for n in range(40, 1000)]
                 missed = taken.count(False)
                 assert taken[0] and 0 < missed
                 assert episode + 1 == len(record)
                 assert (connection, server) == (record[-1].connection, record[-1].server)
                 assert 0 < record[-1].waiting <= 50_000
-                expected += [(episode, n) for n in range(3000) if taken[n]]
+                expected += [(episode, n) for n in range(1000) if taken[n]]
                 for _ in range(taken.count(True)):
                     sender, number, size = _HEAD.unpack(exactly(client, _HEAD.size))
                     assert message(sender, number, size)[_HEAD.size:] == exactly(client, size)
@@ -478,3 +480,26 @@ def test_what_is_posted_comes_before_a_relay_or_after_it(model, secure):
         assert connection.post(b"after")
         assert b"after" == rest(client)
     assert (0, 7, "idle") == (server.relayed.forth, server.relayed.back, server.relayed.reason)
+
+
+def test_a_hub_that_is_busy_does_not_make_its_peers_slow(mailbox):
+    """What other threads post meanwhile waits for the hub, and not for who reads."""
+
+    class Busy(Open):
+        def handle(self):
+            self.server.mailbox.put("open")
+            gate.acquire()  # which stops the hub as well
+            super().handle()
+
+    gate = native.allocate_lock()
+    gate.acquire()
+    server = server_for(Busy, "greenlet", send_buffer=1000)
+    with recorded(IConnectionCut) as record, served(server):
+        server.mailbox = mailbox
+        with connect(server) as client:
+            mailbox.get()
+            (connection,) = server.connections
+            assert [True] * 100 == [connection.post(bytes(100)) for _ in range(100)]
+            gate.release()
+            assert bytes(10_000) == exactly(client, 10_000)
+    assert [] == record

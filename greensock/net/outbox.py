@@ -79,16 +79,17 @@ class Outbox:
 
     def post(self, data):
         """Keep ``data`` and see that it is sent; whether it was taken."""
-        taken = self.keep(as_octets(data))
+        taken = self.keep(as_octets(data), is_tried=False)
         way = self.way
         if taken and way is not None:
             way.wake()
         return taken
 
-    def keep(self, data, sent=0, is_begun=False):
+    def keep(self, data, sent=0, is_begun=False, is_tried=True):
         """Keep ``data``, of which the first bytes were ``sent``; whether it was taken.
 
         ``is_begun``: whether nothing else may be sent before, as under TLS once it was tried.
+        ``is_tried``: whether there is no room. If nobody knows, it is not the peer who is slow.
         """
         is_begun = is_begun or sent > 0
         with self._guard:
@@ -97,6 +98,8 @@ class Outbox:
             waiting = self.waiting + len(data) - sent
             most = self._limits.send_buffer
             closes = self._limits.slow_consumer == "close"
+            if not (is_tried or self.way is None or self.meter.stuck_since):
+                most = None
             if most is None or waiting <= most or is_begun and not closes:
                 self.waiting = waiting
                 if is_begun:
@@ -135,6 +138,15 @@ class Outbox:
         if way is not None and self.queue:
             way.wake()
 
+    def look(self):
+        """There is no room: see whether too much waits already."""
+        with self._guard:
+            most, waiting = self._limits.send_buffer, self.waiting
+            if most is None or waiting <= most or self._limits.slow_consumer != "close":
+                return
+            self._discard()
+        self._too_slow(waiting, None)
+
     def discard(self):
         """Send nothing more, and take nothing."""
         with self._guard:
@@ -145,14 +157,14 @@ class Outbox:
         self.queue.clear()
         self.waiting = 0
 
-    def pour(self, send, most):
-        """Have ``send`` take what it takes at once, until ``most`` bytes are sent; whether all is.
+    def pour(self, send):
+        """Have ``send`` take what it takes at once; whether that is all.
 
         ``send(data)``: how many bytes it has taken; BlockingIOError if there is no room. For
         whoever has the turn.
         """
         queue = self.queue
-        while queue and most > 0:
+        while queue:
             try:
                 data = queue[0]
                 count = send(data)
@@ -161,8 +173,7 @@ class Outbox:
             except BlockingIOError:
                 return False
             self._note_sent(data, count)
-            most -= count
-        return not queue
+        return True
 
     def precede(self, send, wait, most=None):
         """The same for what waits at this moment, or for all, however long that takes.

@@ -5,13 +5,11 @@ the system takes of what waits, and the rest when there is room; and ``finish()`
 is sent. The connection's socket sees to turns: a TurnOnHub or a TurnOfThreads.
 """
 
-from math import inf
 from time import monotonic
 
 from gevent._hub_local import get_hub_if_exists
 
 from . import native
-from .channel import BYTES_IN_A_ROW
 from .flusher import flusher
 from .outbox import as_octets
 
@@ -96,9 +94,13 @@ class WayOnHub:
             meter = self._meter
             meter.sent += sent
             meter.heard = meter.received
-        if not self._outbox.keep(data, sent):
+        outbox = self._outbox
+        if outbox.queue and not sent and not self._meter.stuck_since:
+            return outbox.post(data)  # what waits came from elsewhere, and was not tried yet
+        if not outbox.keep(data, sent):
             return False
-        self._turn.call_for_room(self.flush, sent)
+        if not self._turn.is_taken:
+            self._turn.call_for_room(self.flush, sent)
         return True
 
     def wake(self):
@@ -125,7 +127,7 @@ class WayOnHub:
             return  # whoever has it will see to it
         before = self._meter.sent
         try:
-            is_done = outbox.pour(turn.send, BYTES_IN_A_ROW)
+            is_done = outbox.pour(turn.send)
         except OSError:
             outbox.discard()
             is_done = True
@@ -133,6 +135,7 @@ class WayOnHub:
             turn.need_no_room()
         else:
             turn.call_for_room(self.flush, self._meter.sent != before)
+            outbox.look()
 
     def throw(self, error):
         """The socket is closed, says gevent to whoever waits for it."""
@@ -234,13 +237,14 @@ class WayOfThreads:
             if not is_done:
                 # If there can be no thread, the handler sends it with what it writes next.
                 flusher.watch(turn.fileno(), turn.wanted(), outbox.go_on)
+                outbox.look()
                 return
 
     def _pour(self):
         meter = self._meter
         before = meter.sent
         try:
-            is_done = self._outbox.pour(self._turn.send, inf)
+            is_done = self._outbox.pour(self._turn.send)
         except OSError:
             self._outbox.discard()
             is_done = True
