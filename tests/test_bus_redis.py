@@ -302,7 +302,7 @@ def test_close_leaves_nothing_behind(redis):
     for _ in range(3):
         with open_bus(redis.url) as bus, bus.subscribe("news"):
             bus.publish("news", b"hello")
-    wait_until(lambda: before == descriptors() and threads == threading.active_count())
+    wait_until(lambda: before >= descriptors() and threads == threading.active_count())
     with pytest.raises(BusClosed):
         bus.publish("news", b"hello")
 

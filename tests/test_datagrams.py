@@ -154,7 +154,7 @@ def test_a_server_of_datagrams_leaves_no_descriptor(model, where):
     before = descriptors()
     for _ in range(3):
         whole_life()
-    assert before == descriptors()
+    assert before >= descriptors()
 
 
 def test_a_request_that_outlives_a_server_nobody_closed_closes_nothing_of_others(mailbox):

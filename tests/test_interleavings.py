@@ -71,5 +71,5 @@ def test_whoever_calls_what_when_all_calls_return(model, transport, handler, mon
         before = descriptors()
     for seed in range(15 if model == "fork" else 40):
         one_life(server_class, handler, random.Random(seed))
-    wait_until(lambda: before == descriptors())
+    wait_until(lambda: before >= descriptors())
     assert socket.AF_INET == server_class.address_family

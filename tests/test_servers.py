@@ -150,7 +150,7 @@ def test_a_server_that_cannot_be_built_is_closed_and_holds_nothing(model, step, 
     with pytest.raises(RuntimeError, match="it fails"):
         Server()
     assert (True, False) == mailbox.get()
-    assert before == descriptors()
+    assert before >= descriptors()
 
 
 def test_an_address_in_use_is_an_oserror_and_leaks_nothing():
@@ -158,7 +158,7 @@ def test_an_address_in_use_is_an_oserror_and_leaks_nothing():
         before = descriptors()
         with pytest.raises(OSError, match="in use"):
             greensock.GreenletTCPServer(server.server_address, Echo)
-        assert before == descriptors()
+        assert before >= descriptors()
 
 
 def test_binding_and_listening_can_be_left_to_the_caller():

@@ -151,7 +151,7 @@ def test_a_wrong_one_on_the_class_is_found_before_anything_is_opened(model, name
     with pytest.raises(ValueError) as caught:
         cls(LOCAL, Shout)
     assert says_what_came(name, wrong, str(caught.value))
-    assert before == descriptors()
+    assert before >= descriptors()
 
 
 @pytest.mark.parametrize("name", sorted(PREFORK))
@@ -181,7 +181,7 @@ def test_over_the_standard_library_it_is_found_before_the_server_is_bound(base, 
     with pytest.raises(ValueError, match="^max_connections is 0; give a whole number, 1 or more"):
         cls(LOCAL, http.server.BaseHTTPRequestHandler)
     gc.collect()  # what the standard library has opened itself
-    assert before == descriptors()
+    assert before >= descriptors()
 
 
 def test_a_server_without_a_socket_is_checked_before_it_serves():

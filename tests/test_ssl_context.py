@@ -273,7 +273,7 @@ def test_a_wrong_one_is_found_before_anything_is_bound(value, error, message, ba
         before = descriptors()
         with pytest.raises(error, match=message):
             server(other.getsockname(), Shout)
-        assert before == descriptors()
+        assert before >= descriptors()
 
 
 @pytest.mark.parametrize(("value", "error", "message"), WRONG)
@@ -292,7 +292,7 @@ def test_datagrams_speak_no_tls(model, value):
     before = descriptors()
     with pytest.raises(ValueError, match="a server of datagrams speaks no TLS"):
         server_class(model, "udp", ssl_context=value)(LOCAL, Shout)
-    assert before == descriptors()
+    assert before >= descriptors()
     with greensock.server_class(model, "udp")(LOCAL, Shout) as server:
         with pytest.raises(ValueError, match="a server of datagrams speaks no TLS"):
             server.ssl_context = value

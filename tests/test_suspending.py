@@ -102,7 +102,7 @@ def test_released_it_refuses_and_opens_the_same_address_again(model, where):
             server.resume()
             assert address == server.server_address
             assert b"HELLO\n" == ask(server)
-        wait_until(lambda: before == descriptors())
+        wait_until(lambda: before >= descriptors())
 
 
 @every_model
@@ -253,7 +253,7 @@ def test_when_somebody_else_has_the_address_it_stays_suspended(model):
                 with pytest.raises(OSError) as caught:
                     server.resume()
                 assert errno.EADDRINUSE == caught.value.errno
-            assert before == descriptors()
+            assert before >= descriptors()
         assert is_refused(server)
         server.resume()
         assert b"HELLO\n" == ask(server)
@@ -380,7 +380,7 @@ def test_a_suspended_server_can_be_closed_and_stays_so(model, release):
         server.suspend(release)
     server.resume()
     assert -1 == server.fileno()
-    wait_until(lambda: before == descriptors())
+    wait_until(lambda: before >= descriptors())
 
 
 @every_model
