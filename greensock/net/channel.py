@@ -320,16 +320,17 @@ class Channel:
 
     def wait(self, error=None):
         """Return when there is something to read; raise ``error`` (TimeoutError) if it is late."""
-        # What rest() does, without the call.
-        if self._waiting is not None or not self._watching or self.timeout is not None:
-            self.rest(getcurrent(), error)
-        else:
-            self._ends = None
-            self._waiting = getcurrent()
         try:
+            # What rest() does, without the call.
+            if self._waiting is not None or not self._watching or self.timeout is not None:
+                self.rest(getcurrent(), error)
+            else:
+                self._ends = None
+                self._waiting = getcurrent()
             answer = self._switch()
-        except BaseException:
-            self._waiting = None
+        except BaseException:  # a Ctrl-C may come just before the wait
+            if self._waiting is getcurrent():
+                self._waiting = None
             raise
         if answer is not self:
             self._waiting = None
