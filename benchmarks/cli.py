@@ -11,7 +11,7 @@ from .building import built
 from .options import Parser, as_many_files_as_allowed, ended_in_order, one_of, positive
 from .peers import PEERS
 from .prefork import cli as prefork
-from .processes import cores
+from .processes import have_a_core_each
 from .progress import progress
 from .rounds import absent, plan, run
 from .soak import cli as soak
@@ -99,7 +99,7 @@ def carry_out(options, tools):
             "quick": options.quick,
         },
         "machine": described,
-        "one_core": len(set(cores())) == 1,
+        "one_core": not have_a_core_each(),
         "load_in_c": tools.load_in_c,
         "results": results,
         "absent": missing,

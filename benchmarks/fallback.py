@@ -19,10 +19,11 @@ FIRST = 20
 
 
 class Load:
-    def __init__(self, mode, port, connections, size, warm, seconds):
+    def __init__(self, mode, port, connections, size, warm, seconds, wait):
         self.mode, self.server = mode, ("127.0.0.1", int(port))
         self.connections, self.size = int(connections), int(size)
         self.warm, self.seconds = float(warm), float(seconds)
+        self.wait = int(wait) / 1000
         self.pattern = bytes(random.choices(range(33, 127), k=self.size + OFFSETS))
         self.epoll = select.epoll()
         self.peers = {}
@@ -33,6 +34,7 @@ class Load:
 
     def count(self):
         self.began, self.cpu = time.monotonic(), time.process_time()
+        self.idle = 0.0
         self.requests = self.lost = self.bytes = 0
         self.times = []
 
@@ -56,6 +58,14 @@ class Load:
         self.peers[peer.sock.fileno()] = peer
         self.epoll.register(peer.sock, events)
 
+    def ready(self):
+        """What there is to react to."""
+        since = time.monotonic()
+        events = self.epoll.poll(self.wait)
+        if not events:
+            self.idle += time.monotonic() - since
+        return events
+
     def run(self):
         """Let the peers react until the window has closed, and tell what happened in it."""
         while True:
@@ -66,16 +76,17 @@ class Load:
                 self.ends = self.began + self.seconds
             if self.ends is not None and now >= self.ends:
                 break
-            for fd, events in self.epoll.poll(0.01):
+            for fd, events in self.ready():
                 self.peers[fd].react(events)
             for peer in self.lookers:
                 peer.look(now)
         # An answer that has not come yet is late, too.
         late = [time.monotonic() - peer.asked for peer in self.peers.values() if peer.timed]
+        seconds = time.monotonic() - self.began
         told = {
             "requests": self.requests,
-            "seconds": time.monotonic() - self.began,
-            "load_cpu": time.process_time() - self.cpu,
+            "seconds": seconds,
+            "busy": time.process_time() - self.cpu if self.wait else seconds - self.idle,
             "worst": max(self.times + late, default=0.0),
             "p99": sorted(self.times)[(len(self.times) - 1) * 99 // 100] if self.times else 0.0,
             "lost": self.lost,

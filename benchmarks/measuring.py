@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from statistics import median
 
 from .building import PYTHON_LOAD
-from .processes import Failed, cores, cpu_seconds, resident, running
+from .processes import Failed, cores, cpu_seconds, have_a_core_each, resident, running
 
 # Seconds for what takes a fraction of one, or for 10,000 connections with some sent again.
 PATIENCE = 60
 # Seconds in which a server may put idle connections away.
 SETTLING = 0.5
+# Milliseconds that the load may sleep where it would else take the server its core.
+NAP = 10
 
 
 def measure(case, peer, tools, warm, seconds):
@@ -36,7 +38,7 @@ def _server(case, peer, tools):
 
 def _against(port, case, tools, warm, seconds):
     program = PYTHON_LOAD if case.mode == "tls" else tools.load
-    values = case.connections, case.size, warm, seconds
+    values = case.connections, case.size, warm, seconds, 0 if have_a_core_each() else NAP
     return running([*program, case.mode, port, *map(str, values)], cores()[1])
 
 
@@ -61,7 +63,7 @@ def figures(told, used):
         "cpu": used / requests * 1e6 if requests else None,
         "per_cpu": requests / used if used else None,
         "server": used / took * 100,
-        "load": told["load_cpu"] / took * 100,
+        "load": told["busy"] / took * 100,
         "lost": told["lost"],
         "p99": told["p99"] * 1e6,
         "worst": told["worst"] * 1000,

@@ -22,6 +22,12 @@ def cores():
     return allowed[0], allowed[-1]
 
 
+def have_a_core_each():
+    """Whether the server and the load have."""
+    server, load = cores()
+    return server != load
+
+
 def all_cores():
     """Those that this process may use."""
     return os.sched_getaffinity(0)

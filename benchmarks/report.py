@@ -6,7 +6,7 @@ from .suites import METRICS, SUITES
 from .targets import TARGETS
 
 ENOUGH = 5  # rounds
-BOUND = 90  # percent of the load's core from which on the load may be what is measured
+BOUND = 90  # percent of the time: a load that is busy as much may be what is measured
 
 
 def render(run, plots=()):
@@ -73,15 +73,19 @@ def method(run):
         f"(seed {options['seed']}). A visit is a new process, {options['warm']:g} s of warm-up and "
         f"{options['seconds']:g} s of measurement. The figures are medians of the rounds, the "
         "ratios are of medians.",
-        f"The load, {load}, has a core of its own and compares every byte of every answer. For TLS "
-        "it is always in Python, and the bound: compare the CPU per request there.",
+        f"The load, {load}, has a core of its own and compares every byte of every answer. It asks "
+        "for answers again and again and never sleeps: to wake a core takes some µs, in the send() "
+        "of the server, and only one slow enough to let it fall asleep would pay for them. It is "
+        "busy while there are answers, and idle while it asks in vain. "
+        "For TLS it is always in Python, and the bound: compare the CPU per request there.",
         "Server CPU is that of its process and of those it forks. Every server listens with the "
         "same backlog, and forks as many children as there are connections. `±` is half of what "
         "lies between the best and the worst round. Where many connections kept neither core busy, "
         "something else ran: the rate says little then, and the CPU per request more.",
     ]
     if run["one_core"]:
-        lines.append("**This machine has one core for both: the rates say little.**")
+        lines.append("**This machine has one core for both, where the load has to sleep: the rates "
+                     "say little.**")
     return "## Method\n\n" + "\n\n".join(lines)
 
 
@@ -107,7 +111,7 @@ def suite(name, results, has_plot):
             rows.append([PEERS[peer].title + mark, *cells])
         parts.append(f"**{case}**\n\n{table(head, rows)}")
     if bound:
-        parts.append(f"\\* The load used {BOUND} % of its core or more: it may be the bound.")
+        parts.append(f"\\* The load was busy {BOUND} % of the time or more: it may be the bound.")
     return "\n\n".join(parts)
 
 

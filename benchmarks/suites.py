@@ -33,7 +33,7 @@ METRICS = {
     "cpu": Metric("server CPU, µs/request", "{:,.2f}", False),
     "per_cpu": Metric("requests per CPU second", "{:,.0f}", True),
     "server": Metric("server's core, %", "{:.0f}", True),
-    "load": Metric("load's core, %", "{:.0f}", False),
+    "load": Metric("load busy, %", "{:.0f}", False),
     "lost": Metric("sent again", "{:.0f}", False),
     "kib": Metric("KiB per connection", "{:.2f}", False),
     "p99": Metric("99 % within, µs", "{:.0f}", False),

@@ -216,11 +216,11 @@ def test_rounds_are_interleaved(monkeypatch):
     assert 3 == len(found["connect"]["32 at a time"]["greensock"])
 
 
-COUNTED = "requests", "load_cpu", "lost", "worst", "p99", "bytes"
+COUNTED = "requests", "busy", "lost", "worst", "p99", "bytes"
 
 
 def test_figures_are_per_request_and_per_second():
-    told = {"requests": 200, "seconds": 2, "load_cpu": 0.5, "lost": 0, "bytes": 8e6}
+    told = {"requests": 200, "seconds": 2, "busy": 0.5, "lost": 0, "bytes": 8e6}
     told.update(worst=0.004, p99=0.00002)
     found = figures(told, 0.01)
     assert (100, 20_000, 25, 4) == (
@@ -377,7 +377,7 @@ def test_answer_that_is_no_echo_ends_the_load(compiler, monkeypatch):
     with built() as tools, socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=liar, args=[listener])
         thread.start()
-        args = ["echo", str(listener.getsockname()[1]), "1", "64", "0", "60"]
+        args = ["echo", str(listener.getsockname()[1]), "1", "64", "0", "60", "10"]
         with running([*tools.load, *args], cores()[1]) as load:
             with pytest.raises(Failed, match="^the answer is no echo$"):
                 load.line(60)
@@ -385,9 +385,9 @@ def test_answer_that_is_no_echo_ends_the_load(compiler, monkeypatch):
         thread.join()
 
 
-@with_either_load
-def test_slow_clients_send_a_byte_each_now_and_then(compiler, monkeypatch):
-    """And the one beside them is timed."""
+@pytest.mark.parametrize("compiler, wait", [(None, 0), ("cc", 0), ("cc", 10)])
+def test_slow_clients_send_a_byte_each_now_and_then(compiler, wait, monkeypatch):
+    """And the one beside them is timed. A load that never sleeps is not busy all the time."""
     if compiler is None:
         monkeypatch.setenv("CC", "")
     seen = set()
@@ -401,12 +401,13 @@ def test_slow_clients_send_a_byte_each_now_and_then(compiler, monkeypatch):
                     seen.add(self.client_address)
 
     with built() as tools, served(greensock.GreenletTCPServer(LOCAL, Echo), "greenlet") as server:
-        args = ["slow", server.server_address[1], 500, 64, 0.1, 0.5]
+        args = ["slow", server.server_address[1], 500, 64, 0.1, 0.5, wait]
         with running([*tools.load, *map(str, args)], cores()[1]) as load:
             wait_until(lambda: len(seen) > 10)
             assert "warm" == load.line(60)
             told = json.loads(load.line(60))
     assert told["requests"] and 0 < told["p99"] <= told["worst"]
+    assert 0 < told["busy"] < told["seconds"]
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ int run_connect(struct load *load)
         begin(load, epoll, &visits[i]);
     }
     while (goes_on(load, &window, since)) {
-        int n = epoll_wait(epoll, events, EVENTS, 10);
+        int n = ready(load, &window, epoll, events, EVENTS);
         for (int i = 0; i < n; i++) {
             struct exchange *visit = events[i].data.ptr;
             if (!proceed(load, epoll, visit, events[i].events))

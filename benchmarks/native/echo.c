@@ -43,7 +43,7 @@ int run_echo(struct load *load)
     for (int i = 0; i < load->connections; i++)
         push(load, epoll, &peers[i]);
     while (goes_on(load, &window, since)) {
-        int n = epoll_wait(epoll, events, EVENTS, 10);
+        int n = ready(load, &window, epoll, events, EVENTS);
         for (int i = 0; i < n; i++) {
             struct peer *peer = events[i].data.ptr;
             if (events[i].events & EPOLLOUT)

@@ -41,7 +41,7 @@ int run_fair(struct load *load)
     double since = now();
     ask(load, &pinger);
     while (goes_on(load, &window, since)) {
-        int n = epoll_wait(epoll, events, 2, 10);
+        int n = ready(load, &window, epoll, events, 2);
         for (int i = 0; i < n; i++) {
             if (events[i].data.ptr == &sender) {
                 saturate(sender, events[i].events, &window, load->buffer);

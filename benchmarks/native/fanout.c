@@ -49,7 +49,7 @@ static int run(struct load *load)
             speaker.offset++;
             left = members;
         }
-        int n = epoll_wait(epoll, events, EVENTS, 10);
+        int n = ready(load, &window, epoll, events, EVENTS);
         for (int i = 0; i < n; i++) {
             if (!answered(load, events[i].data.ptr))
                 continue;

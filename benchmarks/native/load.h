@@ -24,6 +24,9 @@
 #define SCRATCH (1 << 18)
 
 struct load {
+    /* Milliseconds to wait for answers at a time. At 0 it asks for them again and again, so that no
+     * server pays for waking the core up. */
+    int wait;
     int connections, size;
     double warm, seconds;
     struct sockaddr_in server;
@@ -41,7 +44,9 @@ struct exchange {
 };
 
 struct window {
-    double began, ends, seconds, cpu;
+    double began, ends, seconds;
+    /* Seconds it had something to do, and those it had not, though it asked. */
+    double busy, idle;
     int open;
     long requests, lost;
     double worst, p99, bytes;
@@ -62,6 +67,8 @@ void ask(struct load *, struct exchange *);
 int answered(struct load *, struct exchange *);
 /* An answer has taken, or takes, so many seconds: it may be the worst. */
 void gap(struct window *, double seconds);
+/* What epoll_wait returns: how many events there are. */
+int ready(struct load *, struct window *, int epoll, struct epoll_event *, int most);
 /* Whether to go on; opens the window when the warm-up is over, and closes it. */
 int goes_on(struct load *, struct window *, double since);
 void tell(struct window *);

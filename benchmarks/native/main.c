@@ -1,4 +1,4 @@
-/* load MODE PORT CONNECTIONS SIZE WARM SECONDS
+/* load MODE PORT CONNECTIONS SIZE WARM SECONDS WAIT
  *
  * Prints "warm" when the measured window opens, and one JSON object when it has closed. Any answer
  * that is not the exact echo of its request ends the load with status 1 and a line on stderr. It
@@ -95,27 +95,39 @@ void gap(struct window *window, double seconds)
         window->worst = seconds;
 }
 
+int ready(struct load *load, struct window *window, int epoll, struct epoll_event *events, int most)
+{
+    double since = now();
+    int n = epoll_wait(epoll, events, most, load->wait);
+    if (!n)
+        window->idle += now() - since;
+    return n;
+}
+
 int goes_on(struct load *load, struct window *window, double since)
 {
     double time = now();
     if (!window->open && time >= since + load->warm) {
         puts("warm");
         fflush(stdout);
-        *window = (struct window){.open = 1, .cpu = cpu(), .began = now()};
+        *window = (struct window){.open = 1, .busy = -cpu(), .began = now()};
         window->ends = window->began + load->seconds;
     }
     if (!window->open || time < window->ends)
         return 1;
     window->seconds = time - window->began;
-    window->cpu = cpu() - window->cpu;
+    if (load->wait)
+        window->busy += cpu();
+    else
+        window->busy = window->seconds - window->idle;
     return 0;
 }
 
 void tell(struct window *window)
 {
-    printf("{\"requests\": %ld, \"seconds\": %.6f, \"load_cpu\": %.6f, \"worst\": %.6f, "
+    printf("{\"requests\": %ld, \"seconds\": %.6f, \"busy\": %.6f, \"worst\": %.6f, "
            "\"p99\": %.6f, \"lost\": %ld, \"bytes\": %.0f}\n",
-           window->requests, window->seconds, window->cpu, window->worst, window->p99,
+           window->requests, window->seconds, window->busy, window->worst, window->p99,
            window->lost, window->bytes);
 }
 
@@ -126,12 +138,12 @@ int main(int argc, char **argv)
         {"udp", run_udp}, {"hold", run_hold}, {"slow", run_slow},
         {"fanout", run_fanout}, {"frozen", run_frozen},
     };
-    if (argc != 7) {
-        fprintf(stderr, "usage: load MODE PORT CONNECTIONS SIZE WARM SECONDS\n");
+    if (argc != 8) {
+        fprintf(stderr, "usage: load MODE PORT CONNECTIONS SIZE WARM SECONDS WAIT\n");
         return 2;
     }
     struct load load = {.connections = atoi(argv[3]), .size = atoi(argv[4]),
-                        .warm = atof(argv[5]), .seconds = atof(argv[6])};
+                        .warm = atof(argv[5]), .seconds = atof(argv[6]), .wait = atoi(argv[7])};
     load.server.sin_family = AF_INET;
     load.server.sin_port = htons(atoi(argv[2]));
     load.server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

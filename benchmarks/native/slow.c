@@ -27,7 +27,7 @@ int run_slow(struct load *load)
     double since = now();
     ask(load, &pinger);
     while (goes_on(load, &window, since)) {
-        int n = epoll_wait(epoll, &event, 1, 1);
+        int n = ready(load, &window, epoll, &event, 1);
         double time = now();
         for (; slow && trickled < (time - since) / INTERVAL * slow; trickled++)
             if (send(fds[trickled % slow], "x", 1, MSG_NOSIGNAL) != 1)

@@ -30,7 +30,7 @@ int run_udp(struct load *load)
         ask(load, &peers[i]);
     }
     while (goes_on(load, &window, since)) {
-        int n = epoll_wait(epoll, events, EVENTS, 10);
+        int n = ready(load, &window, epoll, events, EVENTS);
         for (int i = 0; i < n; i++) {
             struct exchange *peer = events[i].data.ptr;
             ssize_t length = recv(peer->fd, load->buffer, SCRATCH, 0);

@@ -10,6 +10,7 @@ from statistics import median
 
 from .. import machine
 from ..building import built
+from ..measuring import NAP
 from ..options import Parser, as_many_files_as_allowed, ended_in_order, positive
 from ..processes import Failed, all_cores, cores, resident, running
 from ..progress import progress
@@ -98,7 +99,7 @@ def _rate(tools, options, service, workers, share, connections):
     on = all_cores() if service == "compute" else cores()[0]
     warm = options.seconds * WARM
     with _server(service, workers, share, on) as (_, port):
-        values = port, connections, SIZE, warm, options.seconds
+        values = port, connections, SIZE, warm, options.seconds, NAP
         with running([*tools.load, "echo", *map(str, values)], cores()[1]) as load:
             load.line(PATIENCE + warm)
             told = json.loads(load.line(PATIENCE + options.seconds))
