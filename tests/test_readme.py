@@ -4,42 +4,20 @@ import json
 import re
 import subprocess
 import sys
-import threading
 
 import greensock
-from greensock import events, interfaces
-from tests.programs import ROOT, Client, environment
+from tests.documents import DOCS, RUN, code_of
+from tests.programs import ROOT, environment
 
-README = (ROOT / "README").read_text()
-CODE = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-
-
-def run_the_code():
-    """Run all blocks as one program, visit every server in it, and print what they answer."""
-    answers = []
-
-    def visit(server):
-        with Client.connect(server.server_address) as client:
-            client.send(b"visitor\n")
-            client.end()
-            answers.append(client.rest().decode())
-        server.shutdown()
-
-    def started(event):
-        threading.Thread(target=visit, args=[event.server]).start()
-
-    events.subscribe(interfaces.IServerStarted, started)
-    namespace = {"__name__": "__main__"}
-    for block in CODE:
-        assert "9000" in block or "serve_forever" not in block
-        exec(compile(block.replace("9000", "0"), "README", "exec"), namespace)
-    print(json.dumps(answers))
+README = ROOT / "README"
+TEXT = README.read_text()
+CODE = code_of(README)
 
 
 def test_code_runs():
     """Every server in it answers a visitor who says 'visitor', and ends."""
     done = subprocess.run(
-        [sys.executable, "-c", "import tests.world, tests.test_readme as it; it.run_the_code()"],
+        [sys.executable, *RUN, str(README)],
         cwd=ROOT,
         env=environment(),
         capture_output=True,
@@ -56,7 +34,7 @@ def test_code_runs():
 def test_every_server_in_the_code_is_visited():
     """Four are served, and no block of code escapes its extraction."""
     assert 4 == sum(block.count("serve_forever()") for block in CODE)
-    assert README.count("```python") == len(CODE)
+    assert TEXT.count("```python") == len(CODE)
 
 
 def test_what_it_sets_together_goes_together():
@@ -65,20 +43,21 @@ def test_what_it_sets_together_goes_together():
 
 
 def test_files_it_names_exist():
-    named = re.findall(r"\bexamples/\w+\.py|\binterfaces/", README)
+    named = re.findall(r"\b(?:examples|docs)/\w+\.\w+|\binterfaces/", TEXT)
     assert [] == [name for name in named if not (ROOT / name).exists()]
 
 
 def test_numbers_are_the_real_ones():
-    text = " ".join(README.split())
+    text = " ".join(TEXT.split())
     assert f"`max_children` ({greensock.ForkingMixIn.max_children})" in text
     drain_timeout = greensock.TCPServer.drain_timeout
     assert f"at most `server.drain_timeout` seconds ({drain_timeout:g})" in text
-    assert f"| {greensock.UDPServer.max_packet_size}, which cuts none" in text
+    compared = (DOCS / "moving.rst").read_text()
+    assert f"  {greensock.UDPServer.max_packet_size}, which cuts none" in compared
     assert 128 <= greensock.TCPServer.request_queue_size
 
 
 def test_line_that_tests_is_the_one_ci_runs():
     """.ci/run takes it from here, by this pattern."""
     line = r"^[ \t]*(python3 -m venv .* -m tests)[ \t]*$"
-    assert 1 == len(re.findall(line, README, re.MULTILINE))
+    assert 1 == len(re.findall(line, TEXT, re.MULTILINE))

@@ -137,7 +137,9 @@ class Status(StatusServer):
 
 
 def serve_status(address: str | int | tuple[str, int], servers: Iterable[Any]) -> Status:
-    """A Status that is served beside the servers of this thread until it is closed::
+    """A Status that is served beside the servers of this thread until it is closed.
+
+    ::
 
         with serve_status("127.0.0.1:9100", [server]):
             server.serve_forever()

@@ -1,0 +1,47 @@
+"""What is written for readers, whose code is run as they would: README and the pages of docs/."""
+
+import json
+import re
+import textwrap
+import threading
+from pathlib import Path
+
+from greensock import events, interfaces
+from tests.programs import ROOT, Client
+
+DOCS = ROOT / "docs"
+# How a python runs the code of the documents that follow, in the world of the tests.
+RUN = ["-c", "import tests.world, sys; from tests.documents import main; main(sys.argv[1:])"]
+FENCED = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+INDENTED = re.compile(r"^\.\. code-block:: python\n\n((?:    .*\n|\n)+)", re.MULTILINE)
+
+
+def code_of(path):
+    """The blocks of Python in a document."""
+    text = path.read_text()
+    if path.suffix != ".rst":
+        return FENCED.findall(text)
+    return [textwrap.dedent(block) for block in INDENTED.findall(text)]
+
+
+def main(paths):
+    """Run the blocks of each as one program, visit every server in it, and print the answers."""
+    answers = []
+
+    def visit(server):
+        with Client.connect(server.server_address) as client:
+            client.send(b"visitor\n")
+            client.end()
+            answers.append(client.rest().decode())
+        server.shutdown()
+
+    def started(event):
+        threading.Thread(target=visit, args=[event.server]).start()
+
+    events.subscribe(interfaces.IServerStarted, started)
+    for path in map(Path, paths):
+        namespace = {"__name__": "__main__"}
+        for block in code_of(path):
+            assert "9000" in block or "serve_forever" not in block
+            exec(compile(block.replace("9000", "0"), path.name, "exec"), namespace)
+    print(json.dumps(answers))
