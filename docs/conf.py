@@ -17,5 +17,8 @@ autodoc_class_signature = "separated"
 # What the contracts say of a method is not said again where it is implemented.
 autodoc_inherit_docstrings = False
 
+# Most of what is not said to be Python are commands.
+highlight_language = "none"
+
 html_theme = "furo"
 html_title = f"greensock {release}"
