@@ -202,6 +202,13 @@ class Requests(Operations):
             return meter
         return next((job for job in self._gs_connections() if job.request is request), None)
 
+    def shutdown_request(self, request: Any) -> None:
+        """End a request: say goodbye to the peer, unless it is to be reset, and close it."""
+        if handover.is_to_be_reset(request):
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
+
     def _gs_note_failure(self, job):
         if isinstance(job, Connection) and job.reason is None:
             job.reason = "failed"

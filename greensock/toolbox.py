@@ -121,9 +121,9 @@ class GreenToolbox:
     def deadline(self, seconds):
         return deadlines.GreenDeadline(seconds)
 
-    def connect(self, address, timeout=None):
+    def connect(self, address, timeout=None, allow=None):
         with self.deadline(timeout):
-            return dial(address)
+            return dial(address, allow)
 
     def __repr__(self):
         return f"<toolbox {self.name}>"
@@ -166,9 +166,9 @@ class ThreadToolbox(GreenThreadsToolbox):
     def deadline(self, seconds):
         return deadlines.deadline(seconds)
 
-    def connect(self, address, timeout=None):
+    def connect(self, address, timeout=None, allow=None):
         with self.deadline(timeout):
-            return dial_natively(address)
+            return dial_natively(address, allow)
 
 
 GREEN = GreenToolbox()

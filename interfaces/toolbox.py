@@ -60,7 +60,7 @@ class IToolbox(Interface):
         file made of the socket, such as ``rfile``, reads no more, as after ``settimeout``.
         """
 
-    def connect(address, timeout=None):
+    def connect(address, timeout=None, allow=None):
         """A stream socket connected to ``address``, ``(host, port)``, over IPv4 or IPv6.
 
         It is of the kind that handlers have as ``self.request``: reading and writing blocks as
@@ -73,6 +73,11 @@ class IToolbox(Interface):
 
         ``timeout``: seconds that all of it may take, every address of the host included; None
         for no limit. TimeoutError if they pass, another OSError if nobody answers.
+
+        ``allow``: a function that is called with each address of the host, as a socket's
+        ``connect`` takes it, in the moment before it is tried, and tells whether it may be; None
+        if all may. PermissionError if there is none that may. So whoever judges addresses judges
+        those that are dialled, and a name cannot lead elsewhere meanwhile (DNS rebinding).
         """
 
 

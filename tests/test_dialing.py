@@ -22,7 +22,7 @@ def dial(request, monkeypatch):
     """A function that dials those addresses, and closes what it gets; its peer's address."""
     function, module, name = KINDS[request.param]
 
-    def dial(*addresses):
+    def dial(*addresses, allow=None):
         known = [
             (family, socket.SOCK_STREAM, 6, "", address) for family, address in addresses
         ]
@@ -30,7 +30,7 @@ def dial(request, monkeypatch):
         before = descriptors()
 
         def connect():
-            with function(("name", 1)) as sock:
+            with function(("name", 1), allow) as sock:
                 return sock.getpeername()
 
         try:
@@ -122,3 +122,29 @@ def test_a_family_that_the_system_has_not_is_passed_over(dial):
     with pytest.raises(OSError) as caught:
         dial((99, None))
     assert errno.EAFNOSUPPORT == caught.value.errno
+
+
+def test_an_address_that_is_not_allowed_is_never_tried(dial):
+    """The next one is, and who asks sees the addresses themselves, never the name."""
+    asked = []
+
+    def allow(address):
+        asked.append(address)
+        return address != first
+
+    with listening() as first, listening() as second:
+        four = socket.AF_INET
+        assert second == dial((four, first), (four, second), allow=allow)
+        assert [first, second] == asked
+        with pytest.raises(PermissionError, match="no address of name"):
+            dial((four, first), allow=allow)
+
+
+def test_what_is_wrong_with_those_that_are_allowed_is_told_first(dial):
+    with refusing() as nobody, listening() as forbidden:
+        with pytest.raises(ConnectionRefusedError):
+            dial(
+                (socket.AF_INET, forbidden),
+                (socket.AF_INET, nobody),
+                allow=lambda address: address != forbidden,
+            )

@@ -445,6 +445,22 @@ def test_every_model_forwards(model, secure):
 
 
 @pytest.mark.parametrize("model", MODELS)
+def test_what_an_upstream_did_not_finish_is_not_taken_for_complete(model):
+    """Its client is reset, too, instead of being told that nothing follows."""
+    with gevent.socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        proxy = forwarding(model, listener.getsockname())
+        with served(proxy), connect(proxy) as client:
+            upstream, _ = listener.accept()
+            upstream.sendall(b"the first half")
+            assert b"the first half" == b"".join(iter_exactly(client, 14))
+            reset(upstream)
+            with pytest.raises(ConnectionResetError):
+                client.recv(10)
+
+
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("limit", ["idle_timeout", "request_timeout"])
 def test_the_servers_limits_hold(model, limit):
     with gevent.socket.socket() as silent:

@@ -149,9 +149,19 @@ class Outermost(GreenToolbox):
 
 @faults.breaking(r"connect\(\) connects.*\n.*timeout of the new socket")
 class Hasty(GreenToolbox):
-    def connect(self, address, timeout=None):
-        connected = super().connect(address, timeout)
+    def connect(self, address, timeout=None, allow=None):
+        connected = super().connect(address, timeout, allow)
         connected.settimeout(timeout)
+        return connected
+
+
+@faults.breaking(r"connect\(\) tries no address that its caller does not allow")
+class Headlong(GreenToolbox):
+    def connect(self, address, timeout=None, allow=None):
+        connected = super().connect(address, timeout)
+        if allow is not None and not allow(address):
+            connected.close()
+            raise PermissionError
         return connected
 
 

@@ -28,28 +28,39 @@ DELAY = 0.25
 _getaddrinfo = get_original("socket", "getaddrinfo")
 
 
-def dial(address):
-    """A cooperative connection to ``address``, ``(host, port)``; OSError if nobody answers."""
-    return handover.cooperative(_dial(address, gevent.socket.getaddrinfo, gevent.select.poll))
+def dial(address, allow=None):
+    """A cooperative connection to ``address``, ``(host, port)``; OSError if nobody answers.
+
+    ``allow``: tells whether one of the host's addresses may be tried; None if all may.
+    """
+    resolve, poll = gevent.socket.getaddrinfo, gevent.select.poll
+    return handover.cooperative(_dial(address, allow, resolve, poll))
 
 
-def dial_natively(address):
+def dial_natively(address, allow=None):
     """The same as a blocking connection, made within the thread's deadline."""
-    return handover.blocking(_dial(address, _getaddrinfo, native.poll))
+    return handover.blocking(_dial(address, allow, _getaddrinfo, native.poll))
 
 
-def _dial(address, resolve, make_poll):
+def _dial(address, allow, resolve, make_poll):
     attempts = _Attempts(make_poll())
     try:
-        for place in _places(address, resolve):
-            attempts.begin(*place)
+        for family, proto, place in _places(address, resolve):
+            if allow is not None and not allow(place):
+                continue
+            attempts.begin(family, proto, place)
             if (winner := attempts.wait(monotonic() + DELAY)) is not None:
                 return winner
         if (winner := attempts.wait(inf)) is not None:
             return winner
-        raise attempts.failure
+        raise attempts.failure or _not_allowed(address)
     finally:
         attempts.close()
+
+
+def _not_allowed(address):
+    reason = f"no address of {address[0]} may be connected to"
+    return PermissionError(errno.EACCES, reason)
 
 
 def _places(address, resolve):

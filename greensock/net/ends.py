@@ -4,7 +4,6 @@ import _socket
 import os
 import select
 import socket
-import struct
 from contextlib import ExitStack, nullcontext, suppress
 from typing import Any
 
@@ -13,8 +12,6 @@ import gevent.socket
 from . import handover, native
 from .meters import NOBODY
 from .sockets import CooperativeSocket
-
-_RESET = struct.pack("ii", 1, 0)
 
 
 class End:
@@ -61,7 +58,7 @@ class End:
     def reset(self):
         """Have the peer know, when this is closed, that not all was said."""
         with suppress(OSError):
-            self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, handover.RESET)
 
     @property
     def is_closed(self):

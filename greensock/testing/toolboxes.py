@@ -1,6 +1,7 @@
 """What a toolbox promises, tried out where its handlers would use it."""
 
 import queue
+import select
 import socket
 from collections.abc import Callable
 from time import monotonic
@@ -260,3 +261,19 @@ def _connecting(toolbox: Any, patience: float) -> None:
             with toolbox.deadline(MOMENT):
                 _raises(TimeoutError, ours.recv, 1)
     _raises(OSError, toolbox.connect, address, patience)
+
+
+@_promise("connect() tries no address that its caller does not allow")
+def _forbidden(toolbox: Any, patience: float) -> None:
+    asked = []
+
+    def refuse(address: Any) -> bool:
+        asked.append(address)
+        return False
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        _raises(PermissionError, toolbox.connect, address, patience, refuse)
+        same([address], asked, "the addresses that were judged")
+        same(0, len(select.select([listener], [], [], 0)[0]), "connections that were made")
+        toolbox.connect(address, patience, lambda address: True).close()
