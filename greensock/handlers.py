@@ -95,10 +95,17 @@ class BaseRequestHandler(socketserver.BaseRequestHandler):
 
     def post(self, data: Any) -> bool:
         """Send ``data``, without ever waiting; see IGreenRequestHandler."""
-        post = getattr(getattr(self.request, "meter", None), "post", None)
-        if post is None:
+        return bool(self._gs_of_connection("post")(data))
+
+    def hang_up(self) -> bool:
+        """End the connection in order, without ever waiting; see IGreenRequestHandler."""
+        return bool(self._gs_of_connection("hang_up")())
+
+    def _gs_of_connection(self, name: str) -> Any:
+        method = getattr(getattr(self.request, "meter", None), name, None)
+        if method is None:
             raise RuntimeError(f"{self.request!r} is no connection of a greensock server")
-        return bool(post(data))
+        return method
 
     def switch_to_tls(self, context: "ssl.SSLContext | None" = None) -> None:
         """Shake hands, and go on under TLS; see IGreenRequestHandler."""

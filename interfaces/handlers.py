@@ -95,6 +95,12 @@ class IGreenRequestHandler(IRequestHandler):
         RuntimeError if this is no connection of a greensock server.
         """
 
+    def hang_up():
+        """End the connection in order, without ever waiting; see IConnection.
+
+        RuntimeError if this is no connection of a greensock server.
+        """
+
     def switch_to_tls(context=None):
         """Shake hands, and go on under TLS: ``request`` is an ``SSLSocket`` from then on.
 

@@ -69,6 +69,15 @@ class IConnection(Interface):
         has made. A handler of signals must not post to a connection that a greenlet handles.
         """
 
+    def hang_up():
+        """End it in order, without ever waiting; whether it was open.
+
+        Whoever may post may hang up. The handler finds that nothing follows, as if the peer had
+        ended its side, and returns; a parked one that rests is finished. What was posted is sent
+        before the connection closes. What the peer sends in spite of that may still reach a handler
+        that reads on.
+        """
+
 
 class IAdmission(Interface):
     """Who gets in. A permit is taken before ``accept``, so that no limit is ever passed."""

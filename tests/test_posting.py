@@ -412,6 +412,38 @@ def test_a_handler_at_rest_is_posted_to_and_goes_on_resting(mailbox):
             assert b"again" == mailbox.get()
 
 
+@hubs_and_threads
+@with_and_without_tls
+@pytest.mark.parametrize("parked", [False, True], ids=["waiting", "parked"])
+def test_who_hangs_up_lets_all_that_was_posted_go_out(model, secure, parked, mailbox):
+    """From another thread, while the handler waits for a peer who says nothing."""
+
+    class Listening(StreamRequestHandler):
+        def setup(self):
+            super().setup()
+            self.server.mailbox.put("here")
+
+        def handle(self):
+            assert b"" == self.rfile.read()
+
+        def finish(self):
+            super().finish()
+            self.server.mailbox.put("finished")
+
+    Listening.parked = parked
+    server = server_for(Listening, model, secure, send_buffer=None)
+    server.mailbox = mailbox
+    with recorded(IConnectionClosed) as record, served(server), client_of(server) as client:
+        assert "here" == mailbox.get()
+        (connection,) = server.connections
+        assert connection.post(MUCH) and connection.hang_up()
+        assert MUCH == rest(client)
+        assert "finished" == mailbox.get()
+        wait_until(lambda: record)
+        assert not connection.hang_up()
+    assert ["finished"] == closings(record)
+
+
 def test_half_of_the_connection_may_be_shut_after_a_post():
     class Says(Narrow):
         def handle(self):

@@ -9,7 +9,7 @@ from . import native
 from .bounded import TurnOfThreads, TurnsMixIn, await_ready, end_of
 from .meters import PIECE, received, sent, waiting_to_send
 from .outbox import finish_outbox
-from .secure import PiecesMixIn, say_goodbye, send_now
+from .secure import PiecesMixIn, Told, heed_end, say_goodbye, send_now
 
 _SSLSocket: Any = native.ssl_socket()
 
@@ -88,16 +88,22 @@ class BoundedSSLSocket(TurnsMixIn, PiecesMixIn, _SSLSocket):
             return super().read(len, buffer)
         try:
             if buffer is None:
-                data = self._patiently(tls.read, len)
+                data = self._patiently(self._read, len)
                 count = data.__len__()
             else:
-                data = count = self._patiently(tls.read, len, buffer)
+                data = count = self._patiently(self._read, len, buffer)
+        except Told:
+            return b"" if buffer is None else 0
         except ssl.SSLEOFError:
             if not self.suppress_ragged_eofs:
                 raise
             return b"" if buffer is None else 0
         received(self.meter, count)
         return data
+
+    def _read(self, *args):
+        heed_end(self, self._sslobj)
+        return self._sslobj.read(*args)
 
     def write(self, data):
         return self._in_turn(self._write, data) if self._sslobj else super().write(data)

@@ -194,6 +194,14 @@ class Connection(Job):
     def _be_too_slow(self, waiting, dropped):
         self.server._gs_be_too_slow(self, waiting, dropped)
 
+    def hang_up(self):
+        """End it in order, without ever waiting; see IConnection."""
+        if self.closed_at is not None or self.was_cut or self.request is None:
+            return False
+        self.was_told = True
+        self.shut(socket.SHUT_RD)
+        return True
+
     def let_go(self):
         """See Job; nothing can be posted to it here any more."""
         self._post, self.channel = _refuse, None

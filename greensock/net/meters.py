@@ -10,10 +10,12 @@ class Meter:
 
     ``received``, ``sent``: bytes. ``heard``: how many were received when the last ones were sent,
     -1 before any. ``stuck_since``: when a write began to wait for the peer, in monotonic seconds,
-    0.0 if none waits; a byte taken begins it anew. ``outbox``: None, or an Outbox.
+    0.0 if none waits; a byte taken begins it anew. ``outbox``: None, or an Outbox. ``was_told``:
+    whether somebody here has shut the socket for reading.
     """
 
     outbox: Any = None
+    was_told = False
 
     __slots__ = ("received", "sent", "heard", "stuck_since")
 

@@ -3,10 +3,11 @@
 To be imported through ``handover.load_tls`` alone.
 """
 
+import _socket
 import errno
 import os
 import ssl
-from socket import SHUT_RD
+from socket import MSG_DONTWAIT, MSG_PEEK, SHUT_RD
 from time import monotonic
 
 import gevent.socket
@@ -14,6 +15,7 @@ import gevent.ssl
 from gevent.exceptions import ConcurrentObjectUseError
 from gevent.hub import getcurrent
 
+from .handover import raw
 from .meters import NOBODY, PIECE, received, sent, waiting_to_send
 from .outbox import finish_outbox
 
@@ -27,6 +29,24 @@ def say_goodbye(tls):
         tls.shutdown()
     except (ssl.SSLError, OSError):
         pass  # it was sent, and the answer is not there yet; or nobody can be told any more
+
+
+class Told(Exception):
+    """Nothing more is to be read, because somebody here has shut the socket for that."""
+
+
+def heed_end(sock, tls):
+    """Raise Told if that is so, and all that came before was read.
+
+    OpenSSL is not to see it: to it, an end that the peer has not announced is an attack, after
+    which it sends nothing any more.
+    """
+    if sock.meter.was_told and not tls.pending():
+        try:
+            if not _socket.socket.recv(raw(sock), 1, MSG_PEEK | MSG_DONTWAIT):
+                raise Told
+        except OSError:
+            pass  # it is not there yet; or the connection is broken, which OpenSSL will tell
 
 
 class PiecesMixIn:
@@ -179,7 +199,12 @@ class CooperativeSSLSocket(PiecesMixIn, gevent.ssl.SSLSocket):
 
     def read(self, nbytes=2014, buffer=None):
         """Read decrypted bytes; see ``ssl.SSLSocket.read``."""
-        result = super().read(nbytes, buffer)
+        try:
+            if self._sslobj is not None:
+                heed_end(self, self._sslobj)
+            result = super().read(nbytes, buffer)
+        except Told:
+            return b"" if buffer is None else 0
         received(self.meter, len(result) if buffer is None else result)
         return result
 
@@ -260,6 +285,8 @@ class CooperativeSSLSocket(PiecesMixIn, gevent.ssl.SSLSocket):
     def _wait(self, watcher, timeout_exc=None):
         if watcher is not self._write_event:
             super()._wait(watcher, timeout_exc)
+            if self._sslobj is not None:
+                heed_end(self, self._sslobj)
             return
         with waiting_to_send(self.meter):
             super()._wait(watcher, timeout_exc)
