@@ -18,12 +18,12 @@ from .errors import AlreadyServing
 from .factories import as_factory, check_callable, is_plain_class
 from .interfaces import IGreenServer
 from .loop import Loop
-from .net import native
+from .net.guards import make_guard
 from .net.hubs import borrowed_hub, in_main_thread, is_bottom
 from .requests import Requests
 from .toolbox import GREEN
 
-_starting = native.make_rlock()
+_starting = make_guard()
 
 
 @implementer(IGreenServer)

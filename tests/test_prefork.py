@@ -15,6 +15,7 @@ import pytest
 import greensock
 from greensock import PreforkMixIn
 from greensock.interfaces import IWorkerEnded, IWorkerFailed, IWorkerStarted
+from greensock.net import native
 from greensock.supervision.memory import resident
 from greensock.supervision.orders import SIGNALS
 from tests.helpers import (
@@ -549,6 +550,27 @@ def test_what_other_servers_of_the_program_hold_is_not_held_by_its_workers():
                 wait_until(lambda pid=pid: pid not in children())
             assert 2 == len(pids_of(one, 2))
         assert refused(other) and refused(third)
+
+
+def test_a_worker_may_be_forked_while_another_server_is_about_to_serve(mailbox):
+    gate = native.allocate_lock()
+
+    class Hesitant(greensock.GreenletTCPServer):
+        def fileno(self):
+            mailbox.put("asked")
+            with gate:
+                return super().fileno()
+
+    hesitant = Hesitant(LOCAL, Pid)
+    with at_work(server := new_server(Pid, workers=1)) as record:
+        with gate:
+            serving = Call("thread", hesitant.serve_forever)
+            mailbox.get()
+            server.add_worker()
+            wait_until(lambda: len(of(record, IWorkerStarted)) == 2)
+            hesitant.shutdown()  # as soon as it begins
+        serving.end()
+        hesitant.server_close()
 
 
 @pytest.mark.parametrize("mode", ["a", "w"])

@@ -38,7 +38,7 @@ class Working(Fronting):
     def _gs_become_worker(self, slot, worker):
         self._gs_loop.leave_to(slot)
         self._gs_close_front()
-        self._gs_team = self._gs_loop = None
+        self._gs_team = self._gs_loop = self._gs_crew = None  # other threads may have locked it
         if isinstance(slot.listener, Taking):
             self._gs_take_from(slot.listener, worker.card)
         self.socket = slot.listener

@@ -1,7 +1,6 @@
 """One connection in its server's books: whose, since when, how much, and how it ends."""
 
 import mmap
-import os
 import socket
 import time
 from math import inf
@@ -11,15 +10,15 @@ from typing import Any
 from zope.interface import implementer
 
 from ..interfaces import IConnection
-from . import native
 from .channel import Channel
 from .crew import Job
+from .guards import make_guard
 from .outbox import Outbox
 from .proxy_parser import LONGEST, parse_header
 from .ways import way_of
 
 # Held while a connection gets its outbox, or is noted to be in a room.
-_founding = native.make_rlock()
+_founding = make_guard()
 
 
 @implementer(IConnection)
@@ -260,15 +259,6 @@ class Connection(Job):
 
 def _refuse(data):
     return False
-
-
-def _renew_lock():
-    global _founding
-    _founding = native.make_rlock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
 
 
 _REASONS = (

@@ -18,6 +18,7 @@ from gevent import get_hub
 from . import native
 from .bounded import BoundedSocket
 from .datagrams import DatagramSocket
+from .guards import make_guard
 from .sockets import CooperativeSocket
 
 # Reads of 64 KiB, of a peer that may send on and on. By default Linux keeps 6 MiB at most for one.
@@ -30,7 +31,7 @@ RESET = struct.pack("ii", 1, 0)
 family_of = _socket.socket.family.__get__
 type_of = _socket.socket.type.__get__
 
-_loading = native.make_rlock()
+_loading = make_guard()
 _tls_kinds: Any = None
 
 

@@ -5,6 +5,7 @@ They free the hub that gevent may have made for them: the code they run need not
 
 import _thread
 import atexit
+import os
 import sys
 import threading
 
@@ -90,6 +91,15 @@ def _name_as_thread(dummy, target):
     if hasattr(target, "__name__"):
         dummy.name += f" ({target.__name__})"
     return dummy.name
+
+
+def _forget_threads():
+    global _awaited, _none_awaited
+    _awaited, _none_awaited = 0, Condition()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
 
 
 @atexit.register

@@ -7,13 +7,14 @@ from typing import Any
 from .. import events
 from ..net import handover, native
 from ..net.admission import Bucket
+from ..net.guards import make_guard
 from ..net.listeners import let_rebind
 from ..net.unixpaths import UnixPath
 from .certificates import Certificates
 
 
 # Held while a listener is released or opened again.
-_turning = native.make_rlock()
+_turning = make_guard()
 
 
 class Admission(Certificates):

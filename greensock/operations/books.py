@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from gevent.hub import getcurrent
 
 from .. import events
-from ..net import native
 from ..net.admission import Peers
 from ..net.connections import Connection
 from ..net.crew import Crew, Job
+from ..net.guards import make_guard
 from ..net.hubs import in_hub
 from ..net.signals import in_signal_handler
 
@@ -30,7 +30,7 @@ _COMPARISONS: dict[str, Callable[[int, int], bool]] = {
     ">=": operator.ge,
 }
 
-founding = native.make_rlock()
+founding = make_guard()
 
 
 class _Connections:
