@@ -4,10 +4,8 @@ import base64
 import hashlib
 import json
 import re
-import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from contextlib import ExitStack, suppress
@@ -24,6 +22,7 @@ from greensock.metrics import expose
 from greensock.net.addresses import is_loopback
 from greensock.status import Status, handler, parse_address, serve_status
 from greensock.status.handler import StatusHandler
+from tests.browser import browsing, needs_chromium
 from tests.commands import command, running
 from tests.helpers import (
     LOCAL,
@@ -514,33 +513,19 @@ def test_the_page_needs_nothing_from_elsewhere(status):
     assert not re.search(rb"https?://|\bsrc=|\son\w+=|\sstyle=|innerHTML", body)
 
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))),
-    None,
-)
-
-
-@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
-def test_the_page_works_in_a_browser(server, status, tmp_path):
+@needs_chromium
+def test_the_page_works_in_a_browser(server, status):
     """It shows who is connected, draws its plots, and breaks no rule of its own policy."""
-    with connect(server) as client:
+    with connect(server) as client, browsing() as browser:
         client.sendall(b"x")
         client.recv(1)
-        ended = subprocess.run(
-            [
-                *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu"),
-                *("--enable-logging=stderr", f"--user-data-dir={tmp_path}"),
-                *("--virtual-time-budget=3000", "--dump-dom", status.url),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        peer = "%s:%d" % client.getsockname()
-    assert '<span id="state" role="status" class="good">ready</span>' in ended.stdout
-    assert f"<td>{peer}</td>" in ended.stdout
-    assert 3 <= len(re.findall(r'class="edge" d="M\d', ended.stdout))
-    assert "CONSOLE" not in ended.stderr
+        browser.open(status.url)
+        browser.wait("find('state').textContent === 'ready' && find('state').className === 'good'")
+        browser.wait("[...document.querySelectorAll('.edge')].every((edge) => "
+                     "/^M\\d+ [\\d.]+/.test(edge.getAttribute('d')))")
+        assert "%s:%d" % client.getsockname() in browser.text("#connections")
+        assert "1" == browser.text("#active output")
+        assert [] == browser.complaints()
 
 
 @pytest.fixture(scope="module")
