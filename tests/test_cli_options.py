@@ -2,13 +2,14 @@
 
 import argparse
 import os
+import re
 import socket
 import stat
 from contextlib import ExitStack, suppress
 
 import pytest
 
-from greensock import BaseRequestHandler
+from greensock import BaseRequestHandler, GreenletTCPServer, PreforkTCPServer
 from greensock.cli.endpoints import parse_endpoint
 from greensock.cli.locating import locate
 from greensock.cli.opening import open_server
@@ -22,6 +23,8 @@ from tests import tls
 from tests.helpers import MODELS, ask, connect, recorded, rest, served, with_ipv6
 
 pytestmark = pytest.mark.worldless
+
+KINDS = (PreforkTCPServer, GreenletTCPServer)
 
 
 def settings(*args):
@@ -253,3 +256,25 @@ def test_every_setting_of_a_server_has_its_option():
     text = parser.format_help()
     missing = {name for name in SETTINGS.keys() - others if flag(name) not in text}
     assert set() == missing
+
+
+def test_help_tells_what_holds_if_they_are_not_given():
+    """Where it names a value, that is the one; of a switch, at most the side that holds says so."""
+    parser = argparse.ArgumentParser()
+    add_settings(parser)
+    told = set()
+    for action in parser._actions:
+        home = next((kind for kind in KINDS if hasattr(kind, action.dest)), None)
+        if action.dest not in SETTINGS or home is None:
+            continue
+        default = getattr(home, action.dest)
+        named = re.search(r"\(default: (\S+)\)", action.help)
+        if action.nargs == 0:
+            said = "which is the default" in action.help
+            assert said is (default is action.const), action.help
+        elif named:
+            assert default == (action.type or str)(named[1]), action.help
+        else:
+            continue
+        told.add(action.dest)
+    assert {"reuse_greenlets", "max_workers", "share", "drain_timeout"} <= told

@@ -204,9 +204,9 @@ def _add_greenlets(parser: ArgumentParser) -> None:
     _add_switch(
         group,
         "reuse_greenlets",
-        "let a greenlet handle one connection after another, which halves the cost of short ones: "
-        "for handlers that start no gevent.Timeout without closing it",
-        "have a new one for each, which is the default",
+        "let a greenlet handle one connection after another, which is the default, and halves the "
+        "cost of short ones",
+        "have a new one for each",
     )
     _add(
         group,
