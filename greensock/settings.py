@@ -139,6 +139,16 @@ def is_setting(server: Any, name: str) -> bool:
     return name in SETTINGS and name in _settings_of(type(server))
 
 
+def is_property(server: Any, name: str) -> bool:
+    """Whether an application has made a property of the setting ``name``.
+
+    What is assigned is for the property to judge. What it returns is checked before the server
+    binds, as every setting is.
+    """
+    found = next(vars(cls)[name] for cls in type(server).__mro__ if name in vars(cls))
+    return hasattr(type(found), "__set__")
+
+
 def _settings_of(kind: type) -> set[str]:
     ours = (cls for cls in kind.__mro__ if cls.__module__.partition(".")[0] == "greensock")
     return set().union(*(SETTINGS.keys() & vars(cls).keys() for cls in ours))

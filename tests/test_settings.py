@@ -215,6 +215,27 @@ def test_what_is_no_setting_may_be_anything():
         assert (None, "no") == (server.max_workers, server.reuse_greenlets)
 
 
+def test_a_property_of_an_application_judges_what_is_assigned():
+    """As pynetdicom's ``ssl_context`` does. What it returns is checked before the server binds."""
+
+    class Patient(never_bound(greensock.TCPServer)):
+        minutes = 5
+
+        @property
+        def idle_timeout(self):
+            return self.minutes * 60
+
+        @idle_timeout.setter
+        def idle_timeout(self, words):
+            self.minutes = int(words.removesuffix(" minutes"))
+
+    with Patient(LOCAL, Shout, bind_and_activate=False) as server:
+        server.idle_timeout = "7 minutes"
+        assert 420 == server.idle_timeout
+    with pytest.raises(ValueError, match="^idle_timeout is -60; give a number of seconds above 0"):
+        type("Wrong", (Patient,), {"minutes": -1})(LOCAL, Shout)
+
+
 def test_settings_of_a_class_hold_for_its_servers_and_not_for_others():
     with new_server(max_connections=3) as limited, new_server() as unlimited:
         assert (3, None) == (limited.max_connections, unlimited.max_connections)

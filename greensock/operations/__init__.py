@@ -8,7 +8,7 @@ as all that Serving keeps.
 from typing import Any
 
 from ..net import handover
-from ..settings import check_setting, check_settings, is_setting
+from ..settings import check_setting, check_settings, is_property, is_setting
 from ..net.proxy_parser import load_library
 from .draining import Draining
 from .messaging import Messaging
@@ -22,12 +22,8 @@ class Operations(Proxying, Draining, Messaging):
         if not is_setting(self, name):
             super().__setattr__(name, value)
             return
-        check_setting(name, value)
-        if name == "ssl_context":
-            self._gs_context = self._gs_made_context(value)
-            self._gs_context_from = value
-        if name == "proxy_protocol" and value is not None:
-            load_library()
+        if not is_property(self, name):
+            self._gs_prepare_setting(name, value)
         super().__setattr__(name, value)
         if name == "max_connections_per_peer" and self._gs_peers is not None:
             self._gs_peers.forget_to_count()
@@ -36,6 +32,14 @@ class Operations(Proxying, Draining, Messaging):
             loop.room_was_made()
         if self._gs_warden is not None:
             self._gs_warden.wake()
+
+    def _gs_prepare_setting(self, name: str, value: Any) -> None:
+        check_setting(name, value)
+        if name == "ssl_context":
+            self._gs_context = self._gs_made_context(value)
+            self._gs_context_from = value
+        if name == "proxy_protocol" and value is not None:
+            load_library()
 
     def _gs_check_settings(self) -> None:
         """ValueError for one that is wrong, before anything is opened."""
