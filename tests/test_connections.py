@@ -668,7 +668,7 @@ def test_what_is_no_comparison_is_refused(operator):
     assert expected == str(caught.value)
 
 
-@pytest.mark.parametrize("model", ["greenlet", "thread"])
+@pytest.mark.parametrize("model", ["greenlet", "thread", "fork"])
 def test_the_last_may_go_after_serving_has_ended(model):
     with new_server(model) as server, connect(server) as client:
         with serving(server, "greenlet") as call:

@@ -12,12 +12,13 @@ from zope.interface import implementer
 from .. import events
 from ..interfaces import IConcurrencyModel
 from ..net import native
-from ..net.children import Child, Sentries
+from ..net.children import Child, Sentries, wait_for_any
 from ..net.connections import SharedConnection
 from ..net.crew import Job
 from ..net.hubs import in_hub
 from ..net.listeners import close_all_in_child
 from ..net.threads import start_thread
+from ..net.wardens import WATCHFUL
 from .outside import OutsideMixIn
 
 
@@ -83,9 +84,13 @@ class ForkingMixIn(OutsideMixIn):
         """Reap children for at most ``timeout`` seconds; whether none is left."""
         if self._gs_crew is None:
             return True
-        if self._gs_sentries is not None or self._gs_reaper_is_at_work:
-            return self._gs_crew.wait(timeout)  # they are reaped on the loop's hub, or a thread
+        if self._gs_are_reaped():
+            return self._gs_crew.wait(timeout)
         return self._gs_reap(timeout)
+
+    def _gs_are_reaped(self):
+        """Whether the loop's hub reaps them, or a thread."""
+        return self._gs_sentries is not None or self._gs_reaper_is_at_work
 
     def _gs_reap(self, timeout):
         ends = None if timeout is None else monotonic() + timeout
@@ -94,6 +99,17 @@ class ForkingMixIn(OutsideMixIn):
             if job.worker.wait(left):
                 self._gs_child_ended(job)
         return not self._gs_crew
+
+    def _gs_wait_until(self, fits, timeout):
+        # Where there is no loop nobody else reaps, and one may begin meanwhile.
+        ends = None if timeout is None else monotonic() + timeout
+        left = timeout
+        while not fits() and left != 0.0 and self._gs_crew and not self._gs_are_reaped():
+            children = [job.worker for job in self._gs_crew]
+            wait_for_any(children, WATCHFUL if left is None else min(left, WATCHFUL))
+            self.collect_children()
+            left = None if ends is None else max(0.0, ends - monotonic())
+        return super()._gs_wait_until(fits, left)
 
     def _gs_live(self, job):
         """All of a child's life, and the status it exits with."""
@@ -170,8 +186,6 @@ class ForkingMixIn(OutsideMixIn):
                 self._gs_reaper_is_at_work = False
 
     def _gs_has_room(self):
-        if self._gs_is_full():
-            return False
         if self._gs_is_full():
             return False
         return self.active_children is None or len(self.active_children) < self.max_children

@@ -104,11 +104,7 @@ class Child:
         """
         if self.sentinel < 0:
             return self.pid != 0
-        if timeout == 0 or get_hub_if_exists() is None:
-            ready = native.poll()
-            ready.register(self.sentinel, select.POLLIN)
-            return bool(ready.poll(None if timeout is None else timeout * 1000))
-        return bool(green_select([self.sentinel], [], [], timeout)[0])
+        return _await_any([self.sentinel], timeout)
 
     def is_mine_to_reap(self):
         """Whether no thread has asked before but this one, which may have been interrupted."""
@@ -177,6 +173,21 @@ class Sentries:
         watcher = self._watchers.pop(pid)
         watcher.stop()
         watcher.close()
+
+
+def wait_for_any(children, timeout=None):
+    """Wait as one of them does, until any has ended; return whether one has."""
+    sentinels = [child.sentinel for child in children]
+    return min(sentinels, default=-1) < 0 or _await_any(sentinels, timeout)
+
+
+def _await_any(sentinels, timeout):
+    if timeout == 0 or get_hub_if_exists() is None:
+        ready = native.poll()
+        for sentinel in sentinels:
+            ready.register(sentinel, select.POLLIN)
+        return bool(ready.poll(None if timeout is None else timeout * 1000))
+    return bool(green_select(sentinels, [], [], timeout)[0])
 
 
 def _make_sentinel():

@@ -63,8 +63,10 @@ class Books(_Served):
         compare = _COMPARISONS.get(operator) if isinstance(operator, str) else None
         if compare is None:
             raise ValueError(f"operator is {operator!r}; give one of {', '.join(_COMPARISONS)}")
-        crew = self._gs_founded_crew()
-        return crew.wait_until(lambda: compare(len(self._gs_connections()), count), timeout)
+        return self._gs_wait_until(lambda: compare(len(self._gs_connections()), count), timeout)
+
+    def _gs_wait_until(self, fits: Callable[[], bool], timeout: float | None) -> bool:
+        return self._gs_founded_crew().wait_until(fits, timeout)
 
     def _gs_connections(self) -> list[Any]:
         return [job for job in self._gs_crew or () if isinstance(job, Connection)]
