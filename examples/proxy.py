@@ -2,31 +2,17 @@
 
     python examples/proxy.py --model greenlet --to localhost:8000
     curl http://localhost:9001/
+
+What it does is in proxy/small.py. The rest of that folder is a proxy with all that one needs to be
+deployed: python -m examples.proxy --help
 """
 
 import sys
 
-from greensock import BaseRequestHandler, relay
-
-
-class Proxy(BaseRequestHandler):
-    """Forwards one connection, in both directions at once, to ``target``."""
-
-    target = ("localhost", 8000)
-    patience = 30  # seconds that connecting to it may take
-
-    def handle(self):
-        try:
-            onward = self.toolbox.connect(self.target, timeout=self.patience)
-        except OSError as error:
-            print(f"{self.target} cannot be reached: {error}", file=sys.stderr)
-            return
-        with onward:
-            relay(self.request, onward)
-
+from proxy.small import Proxy
+from serve import options, serve
 
 if __name__ == "__main__":
-    from serve import options, serve
     given = options(__doc__, port=9001, to="localhost:8000")
     host, _, port = given.to.rpartition(":")
     if not port.isdecimal():

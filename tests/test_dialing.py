@@ -148,3 +148,10 @@ def test_what_is_wrong_with_those_that_are_allowed_is_told_first(dial):
                 (socket.AF_INET, nobody),
                 allow=lambda address: address != forbidden,
             )
+
+
+@pytest.mark.parametrize("function", [kind[0] for kind in KINDS.values()], ids=KINDS)
+def test_what_can_be_no_name_is_an_error_of_looking_it_up(function):
+    """As is a name that nobody has."""
+    with pytest.raises(socket.gaierror, match="no name"):
+        function((64 * "x" + ".example", 1))

@@ -67,7 +67,11 @@ def _places(address, resolve):
     """Family, protocol and address of each place to try, in order."""
     host, port = address
     by_family = defaultdict(list)
-    for family, _, proto, _, place in resolve(host, port, 0, socket.SOCK_STREAM):
+    try:
+        found = resolve(host, port, 0, socket.SOCK_STREAM)
+    except UnicodeError as error:  # of the codec for names, which has a limit for their parts
+        raise socket.gaierror(socket.EAI_NONAME, f"{host!r} is no name: {error}") from None
+    for family, _, proto, _, place in found:
         by_family[family].append((family, proto, place))
     in_turn = zip_longest(*by_family.values())
     return [place for places in in_turn for place in places if place is not None]

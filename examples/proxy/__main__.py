@@ -1,0 +1,31 @@
+"""``python -m examples.proxy``."""
+
+import logging
+import sys
+
+from .options import UsageError, parse
+
+
+def main(argv=None):
+    """Serve what a command line asks for; the exit status."""
+    try:
+        options = parse(argv)
+        logging.basicConfig(
+            level=options.log_level.upper(),
+            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        )
+        # Not before: what it takes may be missing.
+        from .serving import Service
+
+        service = Service(options)
+    except UsageError as error:
+        print(f"proxy: {error}", file=sys.stderr)
+        return 2
+    except ImportError as error:
+        print(f"proxy: {error}; pip install h11", file=sys.stderr)
+        return 2
+    return service.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
