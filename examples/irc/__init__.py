@@ -1,0 +1,1 @@
+"""A chat server for IRC clients: ``python -m examples.irc --help``."""
