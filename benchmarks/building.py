@@ -37,7 +37,8 @@ def built():
         yield WITHOUT
         return
     with tempfile.TemporaryDirectory(prefix="greensock-benchmarks-") as folder:
-        programs = {"load": "main echo connect fair udp hold slow fanout", "floor": "floor"}
+        programs = {"load": "main echo connect fair udp hold slow fanout relay",
+                    "floor": "floor forward"}
         for program, sources in programs.items():
             command = [compiler, "-O2", "-o", f"{folder}/{program}"]
             command += [str(SOURCES / f"{source}.c") for source in sources.split()]

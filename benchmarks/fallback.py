@@ -11,9 +11,11 @@ import ssl
 import sys
 import time
 
+from . import between
 from .lifetime import end_with_parent
-from .reactions import KINDS
+from .reactions import KINDS as ALONE
 
+KINDS = {**ALONE, **between.KINDS}
 OFFSETS = 1024
 FIRST = 20
 
@@ -119,6 +121,8 @@ def main(mode, *args):
     if mode == "hold":
         hold(load)
         return
+    if mode in between.KINDS:
+        between.meet(load)
     kinds = KINDS[mode]
     for number in range(load.connections):
         kinds[min(number, len(kinds) - 1)](load, number)

@@ -6,9 +6,12 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
+from .peers import find
 from .processes import ROOT, cores
 
 PACKAGES = ("greensock", "gevent", "greenlet", "uvloop")
+# With what each is asked for its version.
+PROGRAMS = {"haproxy": "-v", "socat": "-V"}
 
 
 def describe(compiler):
@@ -28,7 +31,17 @@ def describe(compiler):
             told[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             told[package] = _own_version() if package == "greensock" else "absent"
+    for program, option in PROGRAMS.items():
+        told[program] = _version(program, option)
     return told
+
+
+def _version(program, option):
+    path = find(program)
+    if path is None:
+        return "absent"
+    said = subprocess.run([path, option], capture_output=True, text=True).stdout
+    return said.partition(" version ")[2].partition(" ")[0] or "unknown"
 
 
 def _own_version():

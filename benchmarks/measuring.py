@@ -27,11 +27,12 @@ def measure(case, peer, tools, warm, seconds):
 
 
 @contextmanager
-def _server(case, peer, tools):
+def _server(case, peer, tools, upstream=None):
     if peer.server is None:
-        command = [*tools.floor, "udp" if case.service == "udp" else "echo"]
+        command = [*tools.floor, case.service]
     else:
         command = [sys.executable, "-m", "benchmarks.servers", peer.name, case.service]
+    command += [] if upstream is None else [upstream]
     with running(command, cores()[0]) as server:
         yield server, server.line(PATIENCE)
 
@@ -42,13 +43,26 @@ def _against(port, case, tools, warm, seconds):
     return running([*program, case.mode, port, *map(str, values)], cores()[1])
 
 
+@contextmanager
+def _both(case, peer, tools, warm, seconds):
+    if case.service == "relay":
+        # The load is what it relays to, as well.
+        with _against("0", case, tools, warm, seconds) as load:
+            with _server(case, peer, tools, load.line(PATIENCE)) as (server, port):
+                load.send_line(port)
+                yield server, load
+    else:
+        with _server(case, peer, tools) as (server, port):
+            with _against(port, case, tools, warm, seconds) as load:
+                yield server, load
+
+
 def _load(case, peer, tools, warm, seconds):
-    with _server(case, peer, tools) as (server, port):
-        with _against(port, case, tools, warm, seconds) as load:
-            load.line(PATIENCE + warm)
-            used = -cpu_seconds(server.pid)
-            told = json.loads(load.line(PATIENCE + seconds))
-            used += cpu_seconds(server.pid)
+    with _both(case, peer, tools, warm, seconds) as (server, load):
+        load.line(PATIENCE + warm)
+        used = -cpu_seconds(server.pid)
+        told = json.loads(load.line(PATIENCE + seconds))
+        used += cpu_seconds(server.pid)
     return figures(told, used)
 
 

@@ -1,11 +1,16 @@
 """Who is measured."""
 
 import importlib.util
+import os
+import shutil
 from dataclasses import dataclass
 
 TCP = frozenset(["echo", "lines", "guarded", "timeout", "tls"])
 ALL = TCP | {"udp", "shutdown"}
-OWN = ALL | {"limited", "fanout"}
+OWN = ALL | {"limited", "fanout", "relay"}
+RELAYS = frozenset(["relay"])
+
+SYSTEM = "/usr/local/sbin", "/usr/sbin"
 
 
 @dataclass(frozen=True)
@@ -13,7 +18,8 @@ class Peer:
     """A server: ``server`` is how ``benchmarks.servers`` makes it, None for the one in C.
 
     ``needs``: the module it cannot be without. ``services``: what it can do. ``most``: the
-    connections at a time up to which it is measured, None for any number.
+    connections at a time up to which it is measured, None for any number. ``program``: what it is,
+    if it is no Python.
     """
 
     name: str
@@ -22,6 +28,7 @@ class Peer:
     needs: str | None = None
     services: frozenset = TCP
     most: int | None = None
+    program: str | None = None
 
 
 PEERS = {
@@ -47,17 +54,30 @@ PEERS = {
         Peer("stdlib-patched", "socketserver, ThreadingMixIn under monkey.patch_all",
              ("patched", "socketserver", "ThreadingMixIn"), "gevent", TCP | {"udp"}, 1000),
         Peer("gevent", "gevent StreamServer, DatagramServer", ("gevent",), "gevent",
-             TCP | {"udp", "fanout"}),
+             TCP | {"udp", "fanout", "relay"}),
         Peer("asyncio-streams", "asyncio, streams", ("asyncio", "asyncio", "streams")),
         Peer("asyncio-protocol", "asyncio, protocol", ("asyncio", "asyncio", "protocol"), None,
-             TCP | {"udp", "fanout"}),
+             TCP | {"udp", "fanout", "relay"}),
         Peer("uvloop-streams", "uvloop, streams", ("asyncio", "uvloop", "streams"), "uvloop"),
         Peer("uvloop-protocol", "uvloop, protocol", ("asyncio", "uvloop", "protocol"), "uvloop",
-             TCP | {"udp", "fanout"}),
+             TCP | {"udp", "fanout", "relay"}),
         Peer("c-epoll", "an epoll loop in C, the floor", None, None,
-             frozenset(["echo", "lines", "udp"])),
+             frozenset(["echo", "lines", "udp", "relay"])),
+        Peer("haproxy", "HAProxy, one thread, splicing", ("program", "haproxy", "splicing"),
+             services=RELAYS, program="haproxy"),
+        Peer("haproxy-pipes", "the same with pipes of 1 MiB",
+             ("program", "haproxy", "splicing", "pipes"), services=RELAYS, program="haproxy"),
+        Peer("haproxy-copying", "HAProxy, one thread, copying", ("program", "haproxy"),
+             services=RELAYS, program="haproxy"),
+        Peer("socat", "socat, a process for each", ("program", "socat"),
+             services=RELAYS, program="socat"),
     )
 }
+
+
+def find(program):
+    """Where a program is, or None. Those of administrators are not in everybody's PATH."""
+    return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), *SYSTEM]))
 
 
 def why_absent(peer, compiler):
@@ -66,4 +86,6 @@ def why_absent(peer, compiler):
         return "no C compiler"
     if peer.needs and importlib.util.find_spec(peer.needs) is None:
         return f"{peer.needs} is not installed"
+    if peer.program and find(peer.program) is None:
+        return f"{peer.program} is not installed"
     return None

@@ -73,9 +73,9 @@ class Child:
         self._process, self._errors = process, errors
         self._read = b""
 
-    def send_line(self):
+    def send_line(self, text=""):
         try:
-            self._process.stdin.write(b"\n")
+            self._process.stdin.write(f"{text}\n".encode())
         except BrokenPipeError:
             raise Failed(self._complaint()) from None
 

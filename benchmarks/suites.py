@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from .peers import PEERS
 
-# What a class may ask for is measured where it makes a difference.
-EVERYBODY = tuple(name for name in PEERS if name not in ("greensock-parked", "greensock-fresh"))
+# What a class may ask for is measured where it makes a difference, and a proxy where it relays.
+EVERYBODY = tuple(name for name, peer in PEERS.items() if "lines" in peer.services)
 # Workers of their own per connection are the subject of ``models``.
 ONE_PROCESS = tuple(
     name for name in EVERYBODY if name not in ("greensock-threading", "greensock-forking")
@@ -158,6 +158,18 @@ SUITES = {
         ),
         ("greensock", "gevent", "asyncio-protocol", "uvloop-protocol"),
         ("rate", "per_cpu", "p99", "server", "load"),
+    ),
+    "relay": Suite(
+        "Relay: a request is a megabyte of bulk, one way, or a round trip of 64 B",
+        (
+            Case("bulk × 1", "relay", "bulk", 1, quick=False),
+            Case("bulk × 10", "relay", "bulk", 10),
+            Case("64 B × 1", "relay", "trips", 1, quick=False),
+            Case("64 B × 100", "relay", "trips", 100),
+        ),
+        ("greensock", "gevent", "asyncio-protocol", "uvloop-protocol", "haproxy",
+         "haproxy-pipes", "haproxy-copying", "socat", "c-epoll"),
+        ("per_cpu", "rate", "cpu", "server", "load"),
     ),
     "models": Suite(
         "A connection per request, each model beside its counterpart in the standard library",

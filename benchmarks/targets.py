@@ -59,6 +59,17 @@ TARGETS = (
     Target("fanout", "10,000", "rate", 1.2, other="uvloop-protocol"),
     Target("fanout", "1,000 and a frozen one", "rate", 0.95, other="greensock",
            other_case="1,000"),
+    *(
+        Target("relay", case, "per_cpu", at_least, other=other)
+        for case in ("bulk × 1", "bulk × 10")
+        for other, at_least in (("haproxy", 1.6), ("gevent", 2.2))
+    ),
+    *(
+        Target("relay", _HUNDRED, "rate", at_least, other=other)
+        for other, at_least in (
+            ("haproxy", 1.0), ("haproxy-copying", 1.0), ("uvloop-protocol", 0.95), ("gevent", 1.4)
+        )
+    ),
     Target("models", "32 at a time", "rate", 1.0, other="stdlib-threading",
            peer="greensock-threading"),
     Target("models", "32 at a time", "rate", 1.0, other="stdlib-forking",

@@ -16,7 +16,7 @@ import greensock
 from benchmarks import cli, report, rounds, stats
 from benchmarks.building import built
 from benchmarks.measuring import figures
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, find
 from benchmarks.processes import Failed, cores, cpu_seconds, resident, running
 from benchmarks.servers.of_socketserver import LIMITS
 from benchmarks.suites import METRICS, SUITES
@@ -178,6 +178,14 @@ def test_more_bytes_than_sockets_hold_are_left_out():
         "echo, 64 KiB × 10,000, greensock, gevent: "
         "the messages alone are more than the kernel gives to sockets"
     ] == rounds.plan(["echo"], names, {}, 20_000)[1]
+
+
+def test_program_that_is_not_installed_is_absent(monkeypatch):
+    monkeypatch.setattr("benchmarks.peers.find", lambda program: None)
+    missing = rounds.absent(["haproxy", "socat", "greensock"], "cc")
+    assert {
+        "haproxy": "haproxy is not installed", "socat": "socat is not installed"
+    } == missing
 
 
 def test_absent_peer_has_a_reason_and_no_steps():
@@ -385,6 +393,24 @@ def test_answer_that_is_no_echo_ends_the_load(compiler, monkeypatch):
         thread.join()
 
 
+@with_either_load
+def test_bytes_that_a_proxy_makes_up_end_the_load(compiler, monkeypatch):
+    """However much of it there is."""
+    if compiler is None:
+        monkeypatch.setenv("CC", "")
+    with built() as tools, socket.create_server(("127.0.0.1", 0)) as listener:
+        with running([*tools.load, *"bulk 0 1 64 0 60 10".split()], cores()[1]) as load:
+            upstream = int(load.line(60))
+            load.send_line(listener.getsockname()[1])
+            client, _ = listener.accept()
+            with client, socket.create_connection(("127.0.0.1", upstream)) as onward:
+                assert "warm" == load.line(60)
+                data = client.recv(100)
+                onward.sendall(data[:-1] + bytes([data[-1] ^ 1]))
+                with pytest.raises(Failed, match="^what comes out of the proxy did not go in$"):
+                    load.line(60)
+
+
 @pytest.mark.parametrize("compiler, wait", [(None, 0), ("cc", 0), ("cc", 10)])
 def test_slow_clients_send_a_byte_each_now_and_then(compiler, wait, monkeypatch):
     """And the one beside them is timed. A load that never sleeps is not busy all the time."""
@@ -417,17 +443,30 @@ def test_slow_clients_send_a_byte_each_now_and_then(compiler, wait, monkeypatch)
 )
 def test_quick_run_writes_results_and_report(tmp_path, variables, peers):
     """With the load in C, if there is a compiler, and with the one in Python."""
-    args = ["connect", "fair", "udp", "--quick", "--seconds", "0.05", "--output", tmp_path]
+    suites = ["connect", "fair", "udp", "relay"]
+    args = [*suites, "--quick", "--seconds", "0.05", "--output", tmp_path]
     only = [arg for peer in peers for arg in ("--only", peer)]
     status, out, errors = command(*args, *only, **variables)
     assert 0 == status, out + errors
     assert out == (tmp_path / "report.md").read_text() + "\n"
     told = json.loads((tmp_path / "results.json").read_text())
-    assert ["connect", "fair", "udp"] == list(told["results"])
+    assert suites == list(told["results"])
     for cases in told["results"].values():
         for figures_of in cases.values():
             assert set(peers) == set(figures_of)
     assert [] == told["failures"]
+
+
+@pytest.mark.parametrize("program", ["haproxy", "socat"])
+def test_proxies_that_are_no_python_are_measured(program, tmp_path):
+    if find(program) is None:
+        pytest.skip(f"{program} is not installed (Debian: {program})")
+    args = ["relay", "--quick", "--seconds", "0.05", "--only", program, "--output", tmp_path]
+    status, out, errors = command(*args)
+    assert 0 == status, out + errors
+    told = json.loads((tmp_path / "results.json").read_text())
+    assert ["bulk × 10", "64 B × 100"] == list(told["results"]["relay"])
+    assert "absent" != told["machine"][program]
 
 
 def test_wrong_name_is_one_line_and_status_2():

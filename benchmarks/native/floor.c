@@ -1,12 +1,14 @@
-/* An echo server on epoll, in as little code as echoes: the floor that others stand on.
+/* A server on epoll, in as little code as echoes or relays: the floor that others stand on.
  *
- * floor echo|udp: prints its port, and serves until it is killed. */
+ * floor echo|lines|udp|relay [PORT]: prints its port, and serves until it is killed. What it relays goes
+ * to and comes from PORT. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -14,6 +16,8 @@
 #include <unistd.h>
 
 static char buffer[65536];
+
+void forward(int listener, int port);
 
 static void echo(int fd)
 {
@@ -70,6 +74,8 @@ int main(int argc, char **argv)
     getsockname(own, (void *)&address, &length);
     printf("%d\n", ntohs(address.sin_port));
     fflush(stdout);
+    if (argc > 2)
+        forward(own, atoi(argv[2]));
     epoll_ctl(epoll, EPOLL_CTL_ADD, own, &event);
     for (;;) {
         int n = epoll_wait(epoll, events, 256, -1);

@@ -55,6 +55,7 @@ struct window {
 int run_echo(struct load *), run_connect(struct load *), run_fair(struct load *);
 int run_udp(struct load *), run_hold(struct load *), run_slow(struct load *);
 int run_fanout(struct load *), run_frozen(struct load *);
+int run_trips(struct load *), run_bulk(struct load *);
 
 double now(void);
 void die(const char *what);

@@ -137,6 +137,7 @@ int main(int argc, char **argv)
         {"echo", run_echo}, {"connect", run_connect}, {"fair", run_fair},
         {"udp", run_udp}, {"hold", run_hold}, {"slow", run_slow},
         {"fanout", run_fanout}, {"frozen", run_frozen},
+        {"trips", run_trips}, {"bulk", run_bulk},
     };
     if (argc != 8) {
         fprintf(stderr, "usage: load MODE PORT CONNECTIONS SIZE WARM SECONDS WAIT\n");

@@ -1,10 +1,10 @@
-"""The servers that are measured: ``python -m benchmarks.servers PEER SERVICE``.
+"""The servers that are measured: ``python -m benchmarks.servers PEER SERVICE [PORT]``.
 
 A service is what a suite asks for: ``echo``, ``lines``, ``guarded``, ``limited``, ``timeout``,
-``tls``, ``fanout``, ``udp`` or ``shutdown``. What is guarded serves lines, with all the time limits
-there are; what is limited is echo, with limits on who gets in, too. In a fan-out, who connects
-hears a byte, and then all that others say. Each server prints the port it listens on, and serves
-until it is killed.
+``tls``, ``fanout``, ``relay``, ``udp`` or ``shutdown``. What is guarded serves lines, with all the
+time limits there are; what is limited is echo, with limits on who gets in, too. In a fan-out, who
+connects hears a byte, and then all that others say. A relay is to PORT. Each server prints the port
+it listens on, and serves until it is killed.
 """
 
 import ssl

@@ -86,7 +86,54 @@ class Datagrams(asyncio.DatagramProtocol):
         self.transport.sendto(data, address)
 
 
-PROTOCOLS = {"timeout": Timeout, "lines": Lines, "guarded": Lines, "fanout": Member}
+class Onward(asyncio.Protocol):
+    """One side of what is relayed; ``other`` is the transport of the other one.
+
+    A side that takes no more makes the other wait.
+    """
+
+    def __init__(self, other):
+        self.other = other
+
+    def data_received(self, data):
+        self.other.write(data)
+
+    def pause_writing(self):
+        self.other.pause_reading()
+
+    def resume_writing(self):
+        self.other.resume_reading()
+
+    def eof_received(self):
+        self.other.write_eof()
+        return True
+
+    def connection_lost(self, error):
+        self.other.close()
+
+
+class Relay(asyncio.Protocol):
+    """A client whose other side is not there yet. uvloop may read although it is told to pause."""
+
+    upstream: tuple
+
+    def connection_made(self, transport):
+        self.early = b""
+        self.transport = transport
+        self.connecting = asyncio.ensure_future(self.connect())
+
+    def data_received(self, data):
+        self.early += data
+
+    async def connect(self):
+        loop = asyncio.get_running_loop()
+        other, _ = await loop.create_connection(lambda: Onward(self.transport), *self.upstream)
+        other.write(self.early)
+        self.transport.set_protocol(Onward(other))
+
+
+PROTOCOLS = {"timeout": Timeout, "lines": Lines, "guarded": Lines, "fanout": Member,
+             "relay": Relay}
 
 
 async def main(service, style):
@@ -108,5 +155,6 @@ async def main(service, style):
     await server.serve_forever()
 
 
-def serve(service, library, style):
+def serve(service, library, style, upstream=None):
+    Relay.upstream = upstream
     importlib.import_module(library).run(main(service, style))

@@ -4,6 +4,7 @@ import gevent
 from gevent import ssl
 from gevent.queue import Queue
 from gevent.server import DatagramServer, StreamServer
+from gevent.socket import IPPROTO_TCP, SHUT_WR, TCP_NODELAY, create_connection
 
 from . import BACKLOG, CHUNK, LOCAL, TIMEOUT, announce, tls_context
 
@@ -53,6 +54,26 @@ def fan_out(sock, address):
         me.writer.kill()
 
 
+def pump(source, sink):
+    while data := source.recv(CHUNK):
+        sink.sendall(data)
+    sink.shutdown(SHUT_WR)
+
+
+class Relay:
+    """Two greenlets, one for each direction."""
+
+    def __init__(self, upstream):
+        self.upstream = upstream
+
+    def __call__(self, sock, address):
+        with create_connection(self.upstream) as onward:
+            onward.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+            back = gevent.spawn(pump, onward, sock)
+            pump(sock, onward)
+            back.get()
+
+
 class Datagrams(DatagramServer):
     def handle(self, data, address):
         self.socket.sendto(data, address)
@@ -61,11 +82,11 @@ class Datagrams(DatagramServer):
 SERVICES = {"timeout": with_timeout, "lines": lines, "guarded": lines, "fanout": fan_out}
 
 
-def serve(service):
+def serve(service, upstream=None):
     if service == "udp":
         server = Datagrams(LOCAL)
     else:
-        handler = SERVICES.get(service, echo)
+        handler = Relay(upstream) if service == "relay" else SERVICES.get(service, echo)
         options = {"ssl_context": tls_context(ssl)} if service == "tls" else {}
         server = StreamServer(LOCAL, handler, backlog=BACKLOG, **options)
     server.start()

@@ -58,6 +58,11 @@ def handlers(library):
         def handle(self):
             self.server.room.broadcast(self.request.recv(CHUNK), skip=self)
 
+    class Relay(library.BaseRequestHandler):
+        def handle(self):
+            with self.toolbox.connect(self.server.upstream) as onward:
+                library.relay(self.request, onward)
+
     class Datagram(library.BaseRequestHandler):
         def handle(self):
             data, sock = self.request
@@ -74,11 +79,12 @@ def handlers(library):
         "guarded": Lines,
         "limited": Echo,
         "fanout": Member,
+        "relay": Relay,
         "udp": Datagram,
     }
 
 
-def serve(service, library, model, variant=None):
+def serve(service, library, model, variant=None, upstream=None):
     library = importlib.import_module(library)
     kind = "UDPServer" if service == "udp" else "TCPServer"
     bases = [getattr(library, kind)]
@@ -88,6 +94,7 @@ def serve(service, library, model, variant=None):
     attributes = {"request_queue_size": BACKLOG, "max_children": 1000}
     attributes["reuse_greenlets"] = variant != "fresh"
     attributes.update({"guarded": DEADLINES, "limited": LIMITS}.get(service, {}))
+    attributes["upstream"] = upstream
     if service == "fanout":
         attributes["room"] = library.Room()
     server_class = type("Server", tuple(bases), attributes)
