@@ -1,12 +1,13 @@
 """Run the tests: ``python -m tests [--coverage | pytest arguments]``.
 
-They run twice, in a plain process and in a monkey-patched one, except those of commands, packages
-and whatever else is the same in both, which run apart. Without arguments all go side by side, and
-with ``--coverage``, which takes twice the time, their joint branch coverage must reach the bar set
-in setup.cfg. With pytest's arguments they go one after the other on the terminal, so that ``-k
-name`` or ``--pdb`` work.
+They run twice, in plain processes and in monkey-patched ones, except those of commands, packages
+and whatever else is the same in both, which run in plain ones only. Without arguments all go side
+by side, and with ``--coverage``, which takes twice the time, their joint branch coverage must reach
+the bar set in setup.cfg. With pytest's arguments one world goes after the other on the terminal, so
+that ``-k name`` or ``--pdb`` work.
 """
 
+import json
 import os
 import re
 import signal
@@ -17,17 +18,14 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".pytest_cache"
 WORLDS = {"plain": "0", "patched": "1"}
-# Of each run its world, which tests it has, and which part of their files. A test waits as long as
-# it computes, so that several runs take hardly longer than one.
+# Of each run its world. The runs of a world share its tests. A test waits longer than it computes,
+# so that several runs take hardly longer than one.
 RUNS = {
-    f"{name}-{part}": (world, mark, f"{part}/{parts}")
-    for name, world, mark, parts in [
-        ("plain", "plain", "not worldless", 3),
-        ("patched", "patched", "not worldless", 3),
-        ("worldless", "plain", "worldless", 2),
-    ]
-    for part in range(1, parts + 1)
+    f"{world}-{number}": world
+    for world, count in [("plain", 5), ("patched", 4)]
+    for number in range(1, count + 1)
 }
 # Seconds for one run. A test that hangs is stopped by pytest-timeout long before; this is for a
 # process so stuck that not even that works.
@@ -40,22 +38,21 @@ def environment(world):
     environ = {**os.environ, "PYTHONPATH": path, "GREENSOCK_TESTS_PATCHED": WORLDS[world]}
     # The tests start hundreds of interpreters, and each would compile all that it imports.
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # Memory that was taken for much data goes back at once: each fork takes time for what is there.
+    environ["MALLOC_MMAP_THRESHOLD_"] = str(1 << 18)
     return environ
 
 
-def pytest(run, *args):
-    _, mark, part = RUNS[run]
-    # What failed last is noted for each run apart.
-    cache = f"cache_dir=.pytest_cache/{run}"
-    options = ["-p", "tests.world", "-o", cache, "-m", mark, "--part", part]
-    return ["-m", "pytest", *options, *args]
+def pytest(world, cache, *args):
+    mark = [] if world == "plain" else ["-m", "not worldless"]
+    return ["-m", "pytest", "-p", "tests.world", "-o", f"cache_dir={cache}", *mark, *args]
 
 
 def run_with(args):
-    """Run them in turn with the caller's pytest arguments; return the exit status."""
+    """Run one world after the other with the caller's pytest arguments; return the exit status."""
     statuses = []
-    for run, (world, *_) in RUNS.items():
-        command = [sys.executable, *pytest(run, *args)]
+    for world in WORLDS:
+        command = [sys.executable, *pytest(world, CACHE / world, *args)]
         statuses.append(subprocess.run(command, cwd=ROOT, env=environment(world)).returncode)
     # 5 says that one had nothing to run, such as nothing that failed last.
     return max([status for status in statuses if status != 5] or statuses, key=abs)
@@ -65,13 +62,19 @@ def coverage(*args):
     return subprocess.run([sys.executable, "-m", "coverage", *args], cwd=ROOT).returncode
 
 
-def start(run, log, measured):
+def start(run, directory, log, measured):
+    world = RUNS[run]
+    (share := directory / world).mkdir(exist_ok=True)
+    args = "-q", f"--share={share}", "-o", "console_output_style=classic"
     # Output goes to a file, because a pipe would stay open as long as any process a test left
     # behind. The session of its own makes those easy to end.
     return subprocess.Popen(
-        [sys.executable, *(["-m", "coverage", "run"] if measured else []), *pytest(run, "-q")],
+        [
+            *(sys.executable, *(["-m", "coverage", "run"] if measured else [])),
+            *pytest(world, directory / f"{run}-cache", *args),
+        ],
         cwd=ROOT,
-        env=environment(RUNS[run][0]),
+        env=environment(world),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -97,6 +100,17 @@ def follow(process, log, deadline):
     return process.returncode, closing[-1] if closing else f"died, status {process.returncode}"
 
 
+def note_what_failed(directory):
+    """Have ``--last-failed`` know what the runs of each world say."""
+    for world in WORLDS:
+        failed = {}
+        for noted in directory.glob(f"{world}-*-cache/v/cache/lastfailed"):
+            failed |= json.loads(noted.read_text())
+        note = CACHE / world / "v" / "cache" / "lastfailed"
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps(failed))
+
+
 def run_all(measured):
     """Run them side by side; return the exit status.
 
@@ -105,16 +119,17 @@ def run_all(measured):
     if measured:
         coverage("erase")
     deadline = time.monotonic() + LIMIT
-    failed = False
+    statuses = set()
     summary = []
-    with tempfile.TemporaryDirectory() as directory:
-        logs = {run: open(Path(directory, run), "w") for run in RUNS}
-        processes = {run: start(run, logs[run], measured) for run in RUNS}
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        logs = {run: open(directory / run, "w") for run in RUNS}
+        processes = {run: start(run, directory, logs[run], measured) for run in RUNS}
         try:
             for run, process in processes.items():
                 print(f"the {run} tests:", flush=True)
                 status, closing = follow(process, logs[run], deadline)
-                failed |= status != 0
+                statuses.add(status)
                 summary.append(f"{run}: {closing}")
         finally:
             for run, process in processes.items():
@@ -124,6 +139,9 @@ def run_all(measured):
                     pass
                 process.wait()
                 logs[run].close()
+        if statuses <= {0, 1}:  # else there is more that failed than tests
+            note_what_failed(directory)
+    failed = statuses != {0}
     if measured:
         failed |= coverage("combine", "-q") != 0
         if coverage("report") != 0:

@@ -47,6 +47,9 @@ from tests.helpers import (
 
 pytestmark = forks_beside_threads
 
+# Bytes, more than the system takes for a peer that does not read.
+MUCH = os.urandom(1 << 20) * 16
+
 
 def new_server(model, handler=Trap, kind="tcp", address=LOCAL, **attributes):
     return type("Server", (greensock.server_class(model, kind),), attributes)(address, handler)
@@ -298,7 +301,7 @@ def test_the_counters_move_during_one_long_write_over_tls(model):
 
     class Write(BaseRequestHandler):
         def handle(self):
-            self.request.sendall(bytes(16 << 20))
+            self.request.sendall(MUCH)
 
     server = new_server(model, Write, ssl_context=tls.server_context())
     with served(server), tls.connect(server) as client:
@@ -307,7 +310,7 @@ def test_the_counters_move_during_one_long_write_over_tls(model):
         before = connection.sent
         while connection.sent == before:
             client.recv(1 << 16)
-        assert before < connection.sent < 16 << 20
+        assert before < connection.sent < len(MUCH)
         while client.recv(1 << 16):
             pass
 
@@ -315,16 +318,15 @@ def test_the_counters_move_during_one_long_write_over_tls(model):
 @every_model
 def test_a_write_over_tls_that_timed_out_can_be_tried_again(model, mailbox):
     """As the standard library's can, with the same bytes."""
-    content = os.urandom(16 << 20)
 
     class TryAgain(BaseRequestHandler):
         def handle(self):
             self.request.settimeout(0.01)
             with pytest.raises(TimeoutError):
-                self.request.send(content)
+                self.request.send(MUCH)
             mailbox.put("timed out")
             self.request.settimeout(PATIENCE)
-            mailbox.put(self.request.send(content))
+            mailbox.put(self.request.send(MUCH))
 
     server = new_server(model, TryAgain, ssl_context=tls.server_context())
     with closing_record() as record, served(server), tls.connect(server) as client:
@@ -332,10 +334,10 @@ def test_a_write_over_tls_that_timed_out_can_be_tried_again(model, mailbox):
         answer = bytearray()
         while data := client.recv(1 << 16):
             answer += data
-        assert len(content) == mailbox.get()
+        assert len(MUCH) == mailbox.get()
         wait_until(lambda: record)
-    assert content == answer
-    assert ("finished", len(content)) == (record[0].connection.reason, record[0].connection.sent)
+    assert MUCH == answer
+    assert ("finished", len(MUCH)) == (record[0].connection.reason, record[0].connection.sent)
 
 
 @every_model

@@ -1,10 +1,10 @@
 """The world the tests run in: a plain process, or one that gevent has monkey-patched.
 
 ``python -m tests`` has pytest import this module as its first plugin (``-p tests.world``), before
-conftest.py, the other plugins and anything else that would be patched too late.
+conftest.py, the other plugins and anything else that would be patched too late. Processes that
+share the tests of a world take file by file: each runs what no other one has taken yet.
 """
 
-import functools
 import os
 from pathlib import Path
 
@@ -15,42 +15,70 @@ if PATCHED:
 
     monkey.patch_all()
 
+# They take longest, and are begun first, so that none of them is left when all others are done.
+LONG = [
+    "test_testing",
+    "test_cli_serve",
+    "test_stdlib_examples",
+    "test_handshake_timeout",
+    "test_overdue",
+    "test_testing_operations",
+    "test_benchmarks",
+    "test_prefork_signals",
+    "test_endurance",
+    "test_draining",
+    "test_prefork",
+    "test_forks",
+    "test_proxy_protocol",
+]
+
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--part", metavar="N/M", default="1/1", help="only the N-th of M parts of the test files"
+        "--share", metavar="DIRECTORY", help="where it is noted which test files have been taken"
     )
 
 
-@functools.cache
-def _places():
-    """Neighbours in the alphabet, which are often alike, come to different parts."""
-    files = sorted(Path(__file__).parent.rglob("test_*.py"))
-    return {path: place for place, path in enumerate(files)}
+def pytest_configure(config):
+    if config.getoption("share"):
+        config.args = []  # Whatever is to be run is collected when it is taken.
 
 
-def _is_in_part(path, config):
-    number, parts = map(int, config.getoption("part").split("/"))
-    return _places().get(path, 0) % parts == number - 1
-
-
-def pytest_ignore_collect(collection_path, config):
-    """Leave out a file of which nothing would run, because to collect a test takes time as well."""
-    if collection_path.suffix != ".py":
+def pytest_runtestloop(session):
+    directory = session.config.getoption("share")
+    if not directory:
         return None
-    if not _is_in_part(collection_path, config):
-        return True
-    text = collection_path.read_text()
-    if config.getoption("markexpr") == "worldless":
-        return True if "worldless" not in text else None
-    if config.getoption("markexpr") == "not worldless":
-        return True if "\npytestmark = pytest.mark.worldless\n" in text else None
-    return None
+    count = 0
+    for path in _files():
+        if _is_of_this_world(path) and _take(path, Path(directory)):
+            session.config.args = [str(path)]
+            session.config.hook.pytest_collection(session=session)
+            count += session.testscollected
+            for item, following in zip(session.items, [*session.items[1:], None]):
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+    session.testscollected = count
+    return True
 
 
-def pytest_collection_modifyitems(config, items):
-    """Leave out what is of another part: the files that were named are all collected."""
-    left_out = [item for item in items if not _is_in_part(item.path, config)]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+def _files():
+    files = sorted(Path(__file__).parent.rglob("test_*.py"))
+    return sorted(files, key=lambda path: LONG.index(path.stem) if path.stem in LONG else len(LONG))
+
+
+def _take(path, directory):
+    """Whether no other process has taken it."""
+    name = str(path.relative_to(Path(__file__).parent)).replace(os.sep, ".")
+    try:
+        Path(directory, name).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _is_of_this_world(path):
+    return not PATCHED or "\npytestmark = pytest.mark.worldless\n" not in path.read_text()
+
+
+def pytest_ignore_collect(collection_path):
+    """Leave out a file of which nothing would run, because to collect a test takes time as well."""
+    return collection_path.suffix == ".py" and not _is_of_this_world(collection_path) or None

@@ -1,0 +1,43 @@
+"""What all tests have."""
+
+import gc
+
+import gevent
+import pytest
+
+from greensock.net.signals import hear_signals
+from tests import world
+from tests.helpers import Mailbox
+
+WORLD = "patched" if world.PATCHED else "plain"
+
+
+def pytest_report_header() -> str:
+    return f"world: {WORLD}"
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: to look through it again and again takes time.
+
+    In a forked child it takes a copy of it, too.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def patched() -> bool:
+    """Whether the tests run in a monkey-patched process."""
+    return world.PATCHED
+
+
+@pytest.fixture
+def mailbox():
+    with Mailbox() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture(scope="session", autouse=True)
+def main_hub() -> None:
+    """Its descriptors are there before any test counts some."""
+    hear_signals(gevent.get_hub())
