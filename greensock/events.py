@@ -11,14 +11,13 @@ there from the start: ``greensock.log`` writes what went wrong to the ``greensoc
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import zope.event
 from gevent import GreenletExit
 from zope.interface import implementer
 
-from . import interfaces
+from . import interfaces, records
 
 _subscriptions: list[tuple[Any, Callable[[Any], object]]] = []
 
@@ -106,24 +105,20 @@ zope.event.subscribers.append(_dispatch)
 _ONLY_OURS = [_dispatch]
 
 
-@dataclass(frozen=True, eq=False)
-class _ServerEvent:
+class _ServerEvent(records.Record):
     server: Any
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IServerStarted)
 class ServerStarted(_ServerEvent):
     """See IServerStarted."""
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IServerStopped)
 class ServerStopped(_ServerEvent):
     """See IServerStopped."""
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IWorkerStarted)
 class WorkerStarted(_ServerEvent):
     """See IWorkerStarted."""
@@ -132,7 +127,6 @@ class WorkerStarted(_ServerEvent):
     pid: int
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IWorkerEnded)
 class WorkerEnded(_ServerEvent):
     """See IWorkerEnded."""
@@ -144,7 +138,6 @@ class WorkerEnded(_ServerEvent):
     pause: float
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IWorkerFailed)
 class WorkerFailed(_ServerEvent):
     """See IWorkerFailed."""
@@ -153,7 +146,6 @@ class WorkerFailed(_ServerEvent):
     error: BaseException
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IUpgradeEnded)
 class UpgradeEnded(_ServerEvent):
     """See IUpgradeEnded."""
@@ -161,7 +153,6 @@ class UpgradeEnded(_ServerEvent):
     pid: int
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IUpgradeFailed)
 class UpgradeFailed(_ServerEvent):
     """See IUpgradeFailed."""
@@ -170,7 +161,6 @@ class UpgradeFailed(_ServerEvent):
     reason: str
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IRequestFailed)
 class RequestFailed(_ServerEvent):
     """See IRequestFailed."""
@@ -179,7 +169,6 @@ class RequestFailed(_ServerEvent):
     error: BaseException
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IHandshakeFailed)
 class HandshakeFailed(_ServerEvent):
     """See IHandshakeFailed."""
@@ -188,7 +177,6 @@ class HandshakeFailed(_ServerEvent):
     error: Exception
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IProxyHeaderRefused)
 class ProxyHeaderRefused(_ServerEvent):
     """See IProxyHeaderRefused."""
@@ -198,7 +186,6 @@ class ProxyHeaderRefused(_ServerEvent):
     error: Exception
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IAcceptFailed)
 class AcceptFailed(_ServerEvent):
     """See IAcceptFailed."""
@@ -206,7 +193,6 @@ class AcceptFailed(_ServerEvent):
     error: Exception
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IAcceptPaused)
 class AcceptPaused(_ServerEvent):
     """See IAcceptPaused."""
@@ -214,7 +200,6 @@ class AcceptPaused(_ServerEvent):
     error: Exception
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IAcceptResumed)
 class AcceptResumed(_ServerEvent):
     """See IAcceptResumed."""
@@ -222,7 +207,6 @@ class AcceptResumed(_ServerEvent):
     seconds: float
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IDatagramTruncated)
 class DatagramTruncated(_ServerEvent):
     """See IDatagramTruncated."""
@@ -231,7 +215,6 @@ class DatagramTruncated(_ServerEvent):
     kept: int
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IDatagramsDropped)
 class DatagramsDropped(_ServerEvent):
     """See IDatagramsDropped."""
@@ -240,7 +223,6 @@ class DatagramsDropped(_ServerEvent):
     total: int
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IConnectionCut)
 class ConnectionCut(_ServerEvent):
     """See IConnectionCut."""
@@ -249,7 +231,6 @@ class ConnectionCut(_ServerEvent):
     reason: str
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.ISlowConsumer)
 class SlowConsumer(_ServerEvent):
     """See ISlowConsumer."""
@@ -259,7 +240,6 @@ class SlowConsumer(_ServerEvent):
     dropped: int
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IConnectionOpened)
 class ConnectionOpened(_ServerEvent):
     """See IConnectionOpened."""
@@ -267,7 +247,6 @@ class ConnectionOpened(_ServerEvent):
     connection: Any
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IConnectionClosed)
 class ConnectionClosed(_ServerEvent):
     """See IConnectionClosed."""
@@ -275,7 +254,6 @@ class ConnectionClosed(_ServerEvent):
     connection: Any
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IConnectionRefused)
 class ConnectionRefused(_ServerEvent):
     """See IConnectionRefused."""
@@ -284,13 +262,11 @@ class ConnectionRefused(_ServerEvent):
     reason: str
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.ITLSReloaded)
 class TLSReloaded(_ServerEvent):
     """See ITLSReloaded."""
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IDrainStarted)
 class DrainStarted(_ServerEvent):
     """See IDrainStarted."""
@@ -298,7 +274,6 @@ class DrainStarted(_ServerEvent):
     connections: int
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IDrainEnded)
 class DrainEnded(_ServerEvent):
     """See IDrainEnded."""
@@ -307,12 +282,10 @@ class DrainEnded(_ServerEvent):
     cut: tuple
 
 
-@dataclass(frozen=True, eq=False)
-class _BusEvent:
+class _BusEvent(records.Record):
     bus: Any
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IBusLost)
 class BusLost(_BusEvent):
     """See IBusLost."""
@@ -320,7 +293,6 @@ class BusLost(_BusEvent):
     error: Exception
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IBusRestored)
 class BusRestored(_BusEvent):
     """See IBusRestored."""
@@ -329,7 +301,6 @@ class BusRestored(_BusEvent):
     missed: dict
 
 
-@dataclass(frozen=True, eq=False)
 @implementer(interfaces.IBusOverflowed)
 class BusOverflowed(_BusEvent):
     """See IBusOverflowed."""

@@ -1,11 +1,10 @@
 """Whatever handles requests, adapted once to what a server calls for every one of them."""
 
-import inspect
 from functools import update_wrapper
-from inspect import getattr_static
 
 from zope.interface import implementer
 
+from .callables import only_begins, takes
 from .interfaces import IRequestHandlerFactory
 
 _EXPECTED = (
@@ -26,8 +25,8 @@ def as_factory(handler):
         return handler
     if not callable(handler):
         raise TypeError(f"{handler!r} cannot handle requests: {_EXPECTED}")
-    takes_three = _takes(handler, 3)
-    if not takes_three and _takes(handler, 0):
+    takes_three = takes(handler, 3)
+    if not takes_three and takes(handler, 0):
         return handler
     if _only_begins(handler):
         raise TypeError(
@@ -36,7 +35,7 @@ def as_factory(handler):
         )
     if takes_three:
         return handler
-    if _takes(handler, 2):
+    if takes(handler, 2):
         return _SocketFunction(handler)
     raise TypeError(f"{handler!r} cannot be called with three arguments or two: {_EXPECTED}")
 
@@ -45,7 +44,7 @@ def is_placeholder(handler: object) -> bool:
     """Whether ``handler`` stands for no handler at all: None, or a callable that takes nothing."""
     if handler is None:
         return True
-    return callable(handler) and not _takes(handler, 3) and _takes(handler, 0)
+    return callable(handler) and not takes(handler, 3) and takes(handler, 0)
 
 
 def check_callable(handler: object) -> None:
@@ -56,26 +55,8 @@ def check_callable(handler: object) -> None:
 
 def _only_begins(handler):
     """Whether calling it would return something to await or to iterate over, and do nothing."""
-    body = getattr(handler, "handle" if inspect.isclass(handler) else "__call__", None)
-    return any(
-        kind(function)
-        for function in (handler, body)
-        for kind in (
-            inspect.iscoroutinefunction,
-            inspect.isasyncgenfunction,
-            inspect.isgeneratorfunction,
-        )
-    )
-
-
-def _takes(function, count):
-    try:
-        inspect.signature(function).bind(*range(count))
-    except TypeError:
-        return False
-    except ValueError:
-        return True  # it does not tell; calling it will show
-    return True
+    body = getattr(handler, "handle" if isinstance(handler, type) else "__call__", None)
+    return only_begins(handler) or only_begins(body)
 
 
 @implementer(IRequestHandlerFactory)
@@ -91,12 +72,3 @@ class _SocketFunction:
 
     def __repr__(self):
         return f"<handler {self._function!r}>"
-
-
-def is_plain_class(factory):
-    """Whether calling it does nothing but make an object and call its ``__init__``."""
-    return (
-        isinstance(factory, type)
-        and getattr_static(type(factory), "__call__") is getattr_static(type, "__call__")
-        and getattr_static(factory, "__new__") is getattr_static(object, "__new__")
-    )

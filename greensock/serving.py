@@ -14,8 +14,9 @@ from gevent.hub import getcurrent
 from zope.interface import implementer
 
 from . import events
+from .callables import is_plain_class
 from .errors import AlreadyServing
-from .factories import as_factory, check_callable, is_plain_class
+from .factories import as_factory, check_callable
 from .interfaces import IGreenServer
 from .loop import Loop
 from .net.guards import make_guard

@@ -70,6 +70,21 @@ def served(handler, transport="tcp", **kwargs):
     return running("-m", "greensock", "serve", handler, "--bind", bind, **kwargs)
 
 
+def loaded_after(code, names):
+    """Those of ``names`` that a fresh process imports for greensock and ``code``."""
+    # What gevent imports is not for greensock to say, and depends on what is installed.
+    begin = "import sys, gevent.hub; began_with = set(sys.modules); import greensock"
+    show = f"print(*{names} & set(sys.modules) - began_with)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{begin}\n{code}\n{show}"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert 0 == done.returncode, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
 class Client:
     """A connection, with a file to read its lines from. No wait takes longer than 30 s."""
 

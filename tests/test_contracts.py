@@ -4,7 +4,6 @@ The pairs of classes and contracts are found from the declarations: in greensock
 those of the standard library that bring servers and handlers.
 """
 
-import dataclasses
 import http.server
 import inspect
 import os
@@ -147,7 +146,7 @@ def make_instance(tmp_path):
         if IRequestHandler.implementedBy(cls):
             return make_handler(cls)
         if IServerEvent.implementedBy(cls) or IBusEvent.implementedBy(cls):
-            return cls(*range(len(dataclasses.fields(cls))))
+            return cls(*range(len(cls.__match_args__)))
         return cls(*ARGUMENTS.get(cls.__name__, []))
 
     yield make

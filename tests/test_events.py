@@ -1,6 +1,5 @@
 """Events reach those who listen, and nobody else is troubled."""
 
-import dataclasses
 import logging
 import socket
 import ssl
@@ -115,11 +114,11 @@ def test_failed_handshake_is_told_of_and_no_failed_request(base):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_event_is_frozen_and_equal_to_itself_alone(kind):
-    fields = range(len(dataclasses.fields(kind)))
+    fields = range(len(kind.__match_args__))
     event = kind(*fields)
     assert event != kind(*fields)
     assert event.server == 0
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         event.server = None
 
 
@@ -185,7 +184,7 @@ def test_subscriber_of_the_general_kind_is_told_of_all():
     told = []
     with subscribed(IServerEvent, told.append):
         for kind in KINDS:
-            events.emit(kind, *range(len(dataclasses.fields(kind))))
+            events.emit(kind, *range(len(kind.__match_args__)))
     assert [kind.__name__ for kind in KINDS] == names(told)
 
 

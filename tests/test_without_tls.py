@@ -1,11 +1,8 @@
 """A process without TLS does not pay for it: ``ssl`` takes 4 MB, and 10 ms to import."""
 
-import subprocess
-import sys
-
 import pytest
 
-from tests import programs
+from tests.programs import loaded_after
 
 pytestmark = pytest.mark.worldless
 
@@ -67,19 +64,6 @@ server.socket = gevent.ssl.SSLSocket(sock, _context=context, server_side=True)
 {SERVED}
 """,
 }
-
-
-def loaded_after(code, names):
-    """Those of ``names`` that a fresh process has imported after greensock and ``code``."""
-    show = f"import sys; print(*{names} & set(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", f"import greensock\n{code}\n{show}"],
-        env=programs.environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert 0 == done.returncode, done.stderr
-    return set(done.stdout.split())
 
 
 def test_import_leaves_tls_out():

@@ -8,12 +8,12 @@ found out before anything starts: it costs one line on standard error and exit s
 
 import argparse
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from .. import MODELS, __version__
 from ..errors import CommandError, EndpointError
-from . import ctl, run, serve
+from . import ctl, serve
 from .endpoints import FORMS
 from .options import add_ready_lag, add_settings
 from .telemetry import add_telemetry_options
@@ -35,7 +35,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     return act()
 
 
+class _Unread(argparse.HelpFormatter):
+    """Formats as argparse does with every argument that is added, whether or not it is read.
+
+    To find out the width of the terminal would import shutil, and all compressors with it.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=80)
+
+
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(formatter_class=_Unread, **kwargs)
+
+    def format_help(self) -> str:
+        self.formatter_class = argparse.HelpFormatter
+        return super().format_help()
+
     def error(self, message: str) -> NoReturn:
         raise CommandError(f"{message}; see '{self.prog} --help'")
 
@@ -120,7 +137,13 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "args", metavar="ARGS", nargs=argparse.REMAINDER, help="all that follows is for the program"
     )
     rest.required = False  # it may be empty, but argparse would ask for it
-    parser.set_defaults(prepare=run.prepare)
+    parser.set_defaults(prepare=_prepare_run)
+
+
+def _prepare_run(options: argparse.Namespace) -> Callable[[], int]:
+    from . import run  # it imports what a supervisor would keep for nothing
+
+    return run.prepare(options)
 
 
 def _add_ctl(commands: "argparse._SubParsersAction[_Parser]") -> None:

@@ -1,16 +1,15 @@
 """What ``--bind`` says, taken apart. Nothing is opened or looked up here."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import EndpointError
+from ..records import Value
 
 FORMS = "tcp://HOST:PORT, udp://HOST:PORT, unix:PATH, unixgram:PATH, fd://N or systemd:NAME"
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(Value):
     """A place to listen at.
 
     ``transport`` is 'tcp' or 'udp' with a ``(host, port)`` as ``address``, 'unix' or 'unixgram'

@@ -3,7 +3,6 @@
 import logging
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gevent.monkey import get_original
@@ -11,6 +10,7 @@ from gevent.monkey import get_original
 from ..errors import CommandError
 from ..net import native
 from ..net.systemd import Passed, listen_fds
+from ..records import Value
 from .endpoints import Endpoint
 
 # gevent's prints what it raises; and before anything serves, nothing is kept from running.
@@ -29,8 +29,7 @@ TRANSPORTS: dict[tuple[int, int], str] = {
 }
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(Value):
     """Where an endpoint is: 'tcp', 'udp', 'unix' or 'unixgram', and an address or a descriptor."""
 
     endpoint: Endpoint

@@ -69,7 +69,7 @@ def prepare(
         _open_control(server)
         _open_status(server, options.status)
         if options.access_log is not None:
-            begin_access_log(options.access_log, options.access_log_format)
+            begin_access_log(options)
     except BaseException:
         server.server_close()
         raise

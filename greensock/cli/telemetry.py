@@ -1,24 +1,17 @@
 """What a command tells of itself: its access log and its status server."""
 
 import logging
-import os
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from logging.handlers import WatchedFileHandler
 from typing import TYPE_CHECKING
 
-from ..access import log_access
-from ..access import logger as access_logger
 from ..errors import CommandError
 from ..servers import TCPServer
 from .output import say
 
 if TYPE_CHECKING:
     from ..status import Status
-
-logger = logging.getLogger("greensock")
 
 
 def add_telemetry_options(parser: ArgumentParser) -> None:
@@ -53,7 +46,7 @@ class Telemetry:
         self._status = None if options.status is None else _open_status(options.status, servers)
         try:
             if options.access_log is not None:
-                begin_access_log(options.access_log, options.access_log_format)
+                begin_access_log(options)
         except BaseException:
             self.close()
             raise
@@ -103,18 +96,11 @@ def told_of_status(text: str) -> Iterator[None]:
         ) from None
 
 
-class _Plain(logging.Handler):
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Say in a line that this one is lost, as on a full disk."""
-        logger.warning("cannot write to the access log: %s", sys.exc_info()[1])
+def begin_access_log(options: Namespace) -> None:
+    """Write the access log that is asked for; CommandError if it cannot be written."""
+    from .access_file import write_access_log  # it imports what few commands need
 
-
-class _ToOutput(_Plain, logging.StreamHandler):
-    pass
-
-
-class _ToFile(_Plain, WatchedFileHandler):
-    pass
+    write_access_log(options.access_log, options.access_log_format)
 
 
 def begin_log(options: Namespace) -> None:
@@ -123,27 +109,3 @@ def begin_log(options: Namespace) -> None:
         level=options.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-
-
-def begin_access_log(path: str, format: str) -> None:
-    """Write an access log, in processes that are forked from now on as well.
-
-    To ``path``, or to standard output if that is '-'. CommandError if it cannot be written. Each
-    line is written, and appended, at once, so that those of several processes do not mix.
-    """
-    if path == "-" and sys.stdout is None:
-        raise CommandError("--access-log - means standard output, which is closed: name a file")
-    handler: logging.Handler
-    try:
-        handler = _ToOutput(sys.stdout) if path == "-" else _ToFile(path, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(
-            f"cannot write the access log {path!r}: {error.strerror}; "
-            f"its directory is {os.path.dirname(os.path.abspath(path))}"
-        ) from None
-    is_json = format == "json"
-    handler.setFormatter(logging.Formatter("%(message)s" if is_json else "%(asctime)s %(message)s"))
-    access_logger.addHandler(handler)
-    access_logger.setLevel(logging.INFO)
-    access_logger.propagate = False  # --log-level is for the other log
-    log_access(json=is_json)

@@ -1,12 +1,13 @@
 """Where a status server listens, and under which names it may be asked. No I/O."""
 
-import ipaddress
 import re
 from typing import Any
 
 from ..peers import address_text
+from .literals import packed_ip
 
 LOOPBACK = "127.0.0.1"
+_LOOPBACK = packed_ip("::1")
 
 _EXPECTED = "write PORT for 127.0.0.1, HOST:PORT or [HOST]:PORT, as in 127.0.0.1:9100"
 
@@ -46,11 +47,10 @@ def url_of(address: Any) -> str:
 def is_loopback(host: str) -> bool:
     """Whether ``host`` is an IP address that only this machine can reach."""
     try:
-        address = ipaddress.ip_address(host)
+        packed = packed_ip(host)
     except ValueError:
         return False
-    # Not every Python sees the IPv4 address in ::ffff:127.0.0.1.
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+    return packed[0] == 127 if len(packed) == 4 else packed == _LOOPBACK
 
 
 def is_local_name(header: str) -> bool:

@@ -1,9 +1,9 @@
 """Who may come in: at a limited rate, and so many from one address."""
 
-import ipaddress
 from collections import Counter
 
 from . import native
+from .literals import ip_text, packed_ip
 
 
 class Bucket:
@@ -105,7 +105,8 @@ def host_of(client_address):
     host = client_address[0]
     if isinstance(host, str) and host.startswith("::ffff:"):
         try:
-            return str(ipaddress.IPv6Address(host.partition("%")[0]).ipv4_mapped or host)
+            packed = packed_ip(host)
         except ValueError:
             return host
+        return ip_text(packed) if len(packed) == 4 else host
     return host

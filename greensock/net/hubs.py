@@ -17,10 +17,26 @@ from gevent.hub import MAIN_THREAD_IDENT, GreenletExit, getcurrent, sleep
 
 from . import native
 from .grandchildren import make_hub
+from .guards import make_guard
 from .leaving import discarding, forget_thread, note_thread
 from .signals import hear_signals
 
 _main_ident = MAIN_THREAD_IDENT
+
+_loading = make_guard()
+
+
+def _safe_repr(value):
+    with _loading:
+        from pprint import saferepr
+    return saferepr(value)
+
+
+if "value" not in vars(config.settings["format_context"]) and not os.environ.get(
+    "GEVENT_FORMAT_CONTEXT"
+):
+    # It is what gevent would use, and every hub import: 1.5 MB, for what is hardly ever formatted.
+    config.format_context = [_safe_repr]
 
 # Read here, because what is read first imports a module: under monkey patching two threads that
 # made their hubs at once would wait for each other's import for ever.

@@ -1,6 +1,5 @@
 """Networks of peers, and who is in them."""
 
-import ipaddress
 from collections import defaultdict
 from functools import lru_cache
 from typing import Any
@@ -17,10 +16,12 @@ class Networks:
     def __init__(self, texts: Any) -> None:
         self._has_unix = UNIX in texts
         self._networks: Any = defaultdict(list)
-        for text in texts:
-            if text != UNIX:
-                network = ipaddress.ip_network(text)
-                self._networks[network.version].append(network)
+        named = [text for text in texts if text != UNIX]
+        if named:
+            from ipaddress import ip_network  # it takes 0.3 MB
+        for text in named:
+            network = ip_network(text)
+            self._networks[network.version].append(network)
         self._has_host = lru_cache(maxsize=1024)(self._has)  # a proxy comes over and over
 
     def __contains__(self, client_address: Any) -> bool:
@@ -30,8 +31,10 @@ class Networks:
         return host is not None and self._has_host(host)
 
     def _has(self, host: str) -> bool:
+        from ipaddress import ip_address
+
         try:
-            address = ipaddress.ip_address(host.partition("%")[0])
+            address = ip_address(host.partition("%")[0])
         except ValueError:
             return False
         return any(address in network for network in self._networks[address.version])

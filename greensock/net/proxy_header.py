@@ -1,17 +1,16 @@
 """A PROXY header as a value, and the bytes that it is sent as."""
 
-import ipaddress
 import os
-import socket
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from zope.interface import implementer
 
 from ..interfaces import IProxyHeader, IProxyTLS
+from ..records import Value
+from .literals import as_ipv6, ip_text, packed_ip
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 """What version 2 begins with."""
@@ -34,8 +33,7 @@ _NOTHING: Mapping[int, bytes] = MappingProxyType({})
 
 
 @implementer(IProxyTLS)
-@dataclass(frozen=True)
-class ProxyTLS:
+class ProxyTLS(Value):
     """See IProxyTLS."""
 
     version: str | None
@@ -46,8 +44,7 @@ class ProxyTLS:
 
 
 @implementer(IProxyHeader)
-@dataclass(frozen=True)
-class ProxyHeader:
+class ProxyHeader(Value):
     """Who a connection is for; see IProxyHeader.
 
     ``source``, ``destination``: the client's address and the one it has connected to, or None;
@@ -56,12 +53,21 @@ class ProxyHeader:
 
     source: Any
     destination: Any
-    tlvs: Mapping[int, bytes] = field(default_factory=dict)
-    version: int = 2
-    is_local: bool = False
+    tlvs: Mapping[int, bytes]
+    version: int
+    is_local: bool
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "tlvs", MappingProxyType(dict(self.tlvs)))
+    def __init__(
+        self,
+        source: Any,
+        destination: Any,
+        tlvs: Mapping[int, bytes] = _NOTHING,
+        version: int = 2,
+        is_local: bool = False,
+    ) -> None:
+        super().__init__(
+            source, destination, MappingProxyType(dict(tlvs)), version, is_local
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         facts = self.source, self.destination, dict(self.tlvs), self.version, self.is_local
@@ -156,7 +162,7 @@ def _line(header: ProxyHeader) -> bytes:
     if header.is_local or family not in (IPV4, IPV6):
         return b"PROXY UNKNOWN\r\n"
     name = "TCP4" if family == IPV4 else "TCP6"
-    hosts = f"{_host(source[0])} {_host(destination[0])}"
+    hosts = f"{ip_text(source[0])} {ip_text(destination[0])}"
     return f"PROXY {name} {hosts} {source[1]} {destination[1]}\r\n".encode()
 
 
@@ -171,7 +177,7 @@ def _block(header: ProxyHeader) -> bytes:
     elif family == UNIX:
         where = PATHS.pack(source, destination)
     elif family != UNKNOWN:
-        where = b"".join(ip.packed for ip, _ in (source, destination))
+        where = source[0] + destination[0]
         where += struct.pack("!HH", source[1], destination[1])
     try:
         told = b"".join(_TLV.pack(kind, len(value)) + value for kind, value in tlvs.items())
@@ -185,16 +191,16 @@ def _block(header: ProxyHeader) -> bytes:
 
 
 def _addresses(header: ProxyHeader) -> tuple[int, Any, Any]:
-    """The family, and both addresses: as pairs of an address object and a port, or as bytes."""
+    """The family, and both addresses: as pairs of bytes and a port, or as bytes of a path."""
     both = header.source, header.destination
     if header.is_local or None in both:
         return UNKNOWN, None, None
     if all(isinstance(each, (str, bytes)) for each in both):
         return UNIX, _path(both[0]), _path(both[1])
     one, other = map(_pair, both)
-    if one[0].version == other[0].version == 4:
+    if len(one[0]) == len(other[0]) == 4:
         return IPV4, one, other
-    return IPV6, _as_ipv6(*one), _as_ipv6(*other)
+    return IPV6, (as_ipv6(one[0]), one[1]), (as_ipv6(other[0]), other[1])
 
 
 def _path(address: str | bytes) -> bytes:
@@ -204,29 +210,17 @@ def _path(address: str | bytes) -> bytes:
     return path
 
 
-def _pair(address: Any) -> tuple[Any, int]:
+def _pair(address: Any) -> tuple[bytes, int]:
     try:
         host, port = address[:2]
-        ip = ipaddress.ip_address(host.partition("%")[0])
         if 0 <= port <= 0xFFFF:
-            return getattr(ip, "ipv4_mapped", None) or ip, int(port)
+            return packed_ip(host), int(port)
     except (TypeError, ValueError, AttributeError):
         pass
     raise ValueError(
         f"{address!r} is no address for a PROXY header; give (host, port) with a literal for the "
         "host, or the path of a Unix socket, for both source and destination"
     )
-
-
-def _as_ipv6(ip: Any, port: int) -> tuple[Any, int]:
-    if ip.version == 4:
-        ip = ipaddress.IPv6Address(bytes(10) + b"\xff\xff" + ip.packed)
-    return ip, port
-
-
-def _host(ip: Any) -> str:
-    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
-    return socket.inet_ntop(family, ip.packed)
 
 
 def _crc32c(data: bytes | bytearray) -> int:

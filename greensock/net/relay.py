@@ -6,7 +6,6 @@ run in a loop of ``poll``.
 """
 
 import select
-from dataclasses import dataclass
 from math import ceil, inf, isfinite
 from time import monotonic
 from typing import Any
@@ -18,6 +17,7 @@ from gevent.hub import Waiter
 from zope.interface import directlyProvides, implementer
 
 from ..interfaces import IRelay, IRelayed
+from ..records import Value
 from . import deadlines, native
 from .ends import open_end, watchers_of
 from .flows import Flow
@@ -29,8 +29,7 @@ LOOKS = 4
 
 
 @implementer(IRelayed)
-@dataclass(frozen=True)
-class Relayed:
+class Relayed(Value):
     """What a relay came to; see IRelayed."""
 
     forth: int

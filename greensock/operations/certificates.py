@@ -1,6 +1,5 @@
 """TLS as the settings of a server want it."""
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from .. import events
@@ -75,8 +74,10 @@ def checked_context(context: Any, what: str) -> "ssl.SSLContext":
 def _without_arguments(function: Any) -> Any:
     # A function that stands in a class has become a method, and may not know of any ``self``.
     plain = getattr(function, "__func__", function)
+    from inspect import signature  # with TLS, it does not count
+
     try:
-        first = next(iter(inspect.signature(plain).parameters.values()), None)
+        first = next(iter(signature(plain).parameters.values()), None)
     except ValueError:
         return function  # a builtin, which cannot be asked
     return plain if first is None or first.default is not first.empty else function

@@ -1,9 +1,9 @@
 """The bus of a server, which its handlers reach as ``self.server.bus``."""
 
-import inspect
 from typing import Any
 
 from .. import bus as buses
+from ..callables import found_in
 from .books import Books, founding
 
 
@@ -33,7 +33,7 @@ class Messaging(Books):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        found = inspect.getattr_static(cls, "bus")
+        found = found_in(cls, "bus")
         if found is None or isinstance(found, str):
             buses.check_url(found)
             cls._gs_bus_setting = found

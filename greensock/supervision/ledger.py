@@ -10,16 +10,14 @@ and whoever is on the page is left out of the cards.
 """
 
 import json
-from dataclasses import dataclass
-
 from ..counts import Counts
+from ..records import Record
 
 # Reasons that are there from the start: what first turns up as 1 has not increased, to Prometheus.
 _RESTARTS = {"died": 0, "hung": 0}
 
 
-@dataclass
-class Place:
+class Place(Record):
     """What has been counted in one place, by whoever worked there.
 
     ``notes``: those of the workers that are there; see Counting. ``restarts``: how many had to be
