@@ -29,6 +29,7 @@ OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
+    "--window-size=1280,800",
 ]
 # What WebDriver calls an element in JSON.
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
@@ -81,6 +82,12 @@ class Browser:
             assert time.monotonic() < ends, f"{script} is not true of {self.text('body')!r}"
             time.sleep(0.02)
         return found
+
+    def resize(self, width, height):
+        """Have the screen be so many pixels large."""
+        about = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        cmd = "Emulation.setDeviceMetricsOverride"
+        self._ask("POST", "/goog/cdp/execute", cmd=cmd, params=about)
 
     def complaints(self):
         """What it has written to its console since the last time, errors of its own as well."""

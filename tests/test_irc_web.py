@@ -17,11 +17,12 @@ from wsproto.events import (
 
 import greensock
 from examples.irc.page import PAGE
-from examples.irc.server import Door
+from examples.irc.server import Client, Door, hall_class
 from examples.irc.web import Page
 from greensock.interfaces import IRequestFailed
 from tests import tls
-from tests.helpers import LOCAL, connect, recorded, rest, served
+from tests.helpers import LOCAL, connect, recorded, rest, served, wait_until
+from tests.test_irc_server import Chatter
 from tests.web import request
 
 
@@ -140,9 +141,14 @@ def test_a_session_that_ends_says_goodbye(model, mailbox):
 
 def test_a_drain_reaches_the_session(model, mailbox):
     """Which has the last word; nobody has to be cut."""
-    with site(mailbox, model) as server, visiting(server) as visitor:
+    with (
+        site(mailbox, model) as server,
+        visiting(server) as visitor,
+        connect(server),  # as browsers do, for what they may need
+    ):
         visitor.say("hello")
         assert "HELLO" == visitor.hear()
+        wait_until(lambda: 2 == len(server.connections))
         assert [] == server.drain(20)
         assert ["over", CloseConnection(1000, ""), None] == [visitor.hear() for _ in range(3)]
 
@@ -209,3 +215,16 @@ def test_who_vanishes_is_no_news(model, mailbox):
             visitor.sock.close()
             assert LOST == mailbox.get()
     assert [] == failures
+
+
+def test_visitors_are_in_the_same_rooms_as_others(model, mailbox):
+    with served(hall_class(model)(LOCAL, Client)) as hall, site(mailbox, model) as server:
+        server.network = hall.network
+        with Chatter.connect(hall.server_address) as ann, visiting(server) as bob:
+            ann.enter("Ann", "JOIN #x").hear(" 366 ")
+            bob.say("NICK Bob", "USER bob 0 * :Bob", "JOIN #x", "PRIVMSG #x :grüß dich")
+            ann.hear(":Bob!bob@127.0.0.1 PRIVMSG #x :grüß dich")
+            ann.send(b"PRIVMSG #x :\xff\r\n")
+            ann.say("QUIT :bye")
+            heard = list(iter(bob.hear, ":Ann!Ann@127.0.0.1 QUIT :Quit: bye"))
+            assert ":Ann!Ann@127.0.0.1 PRIVMSG #x :\N{REPLACEMENT CHARACTER}" == heard[-1]

@@ -54,6 +54,7 @@ class Page(StreamRequestHandler):
     head_timeout = 10.0  # seconds for the rest of that to come, in however many pieces
     farewell = 3.0  # seconds to hear the last word, and to close
 
+    has_asked = False
     websocket: Any = None
     wire: Any = None
     session: Any = None
@@ -71,6 +72,7 @@ class Page(StreamRequestHandler):
 
     def _receive(self) -> None:
         """Read a request, and answer it."""
+        self.has_asked = True
         reception = Reception(self.origins)
         with self.toolbox.deadline(self.head_timeout):
             while (answer := reception.receive(self.rfile.read1(PIECE))) is None:
@@ -120,3 +122,5 @@ class Page(StreamRequestHandler):
         """Have the session say that the server is about to end."""
         if self.session is not None:
             self.session.draining()
+        elif not self.has_asked:  # and browsers keep what they may need for a long time
+            self.hang_up()
