@@ -3,11 +3,16 @@
 import gc
 
 import gevent
+import hypothesis
 import pytest
 
 from greensock.net.signals import hear_signals
 from tests import world
 from tests.helpers import Mailbox
+
+# How long an example takes is for the machine to say.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 WORLD = "patched" if world.PATCHED else "plain"
 

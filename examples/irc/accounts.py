@@ -1,4 +1,4 @@
-"""Who may log in: each line of a file has a name, a colon and what ``hashed`` says of a password."""
+"""Who may log in: a file with a name, a colon and a hash of the password in each line."""
 
 import hashlib
 import hmac

@@ -172,8 +172,18 @@ def _channel(network: Any, server: Server, name: str, since: str, letters: str,
              *params: str) -> None:  # fmt: skip
     channel = _channel_of(network, name, int(since))
     if int(since) == channel.since:
-        changes = parse_changes(letters, params)
+        # Of two keys or limits all servers have to choose the same.
+        kept = {"k": (channel.key,), "l": (channel.limit,)}
+        changes = [
+            change
+            for change in parse_changes(letters, params)
+            if change.letter not in kept or kept[change.letter] < (_value(change),)
+        ]
         _show_changes(network, server, channel, _set_modes(network, server, channel, changes))
+
+
+def _value(change: Change) -> Any:
+    return int(change.param) if change.letter == "l" else change.param
 
 
 def _join(network: Any, user: User, name: str, since: str, ranks: str) -> None:
@@ -306,7 +316,7 @@ def _talk(network: Any, source: User, target: str, *text: str, message: Message)
     said = Message(message.command, (user.nick, *text), source.prefix, tags)
     if user.session is not None and user.session is not skip:
         user.session.tell(said, only)
-    if user.session is skip or echoes:
+    if skip is not None and (user.session is skip or echoes):
         skip.tell(said, only)
 
 

@@ -2,7 +2,7 @@
 
 from . import numerics
 from .channels import FLAGS, MOST_BANS, RANKS, Channel
-from .limits import KEY_LENGTH
+from .limits import KEY_LENGTH, MASK_LENGTH
 from .modes import MOST_PARAMS, Change, format_changes, parse_changes
 from .names import as_mask, fold
 from .session import Session, command
@@ -66,7 +66,7 @@ def _checked(session: Session, channel: Channel, change: Change) -> Change | Non
         if is_set and len(channel.bans) >= MOST_BANS:
             session.reply(numerics.ERR_BANLISTFULL, channel.name, param)
             return None
-        return Change(is_set, letter, as_mask(param)[:100])
+        return Change(is_set, letter, as_mask(param.lstrip(":").replace(" ", ""))[:MASK_LENGTH])
     if letter == "k":
         key = "".join(char for char in param if char not in " ,:")[:KEY_LENGTH]
         if is_set and not key:

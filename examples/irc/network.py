@@ -90,6 +90,8 @@ class Network:
         """What is to be done now and then, about once a second."""
         with self.lock:
             self.clocks.pulse(self.now())
+            if self.others is not None:
+                self.others.beat()
 
     def new_uid(self) -> str:
         """The identity of somebody who registers here."""

@@ -2,6 +2,8 @@
 
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -77,14 +79,27 @@ class Door:
             super().handle_error(request, client_address)  # type: ignore[misc]
 
 
+class Web(Door):
+    """The door for browsers. ``network``: that of the Hall beside it."""
+
+    def __init__(self, listener: Any, handler: Any, network: Network, context: Any) -> None:
+        super().__init__(listener, handler)  # type: ignore[call-arg]
+        self.network = network
+        self.ssl_context = context
+
+
 class Hall(Door):
     """A server whose process, or each of whose workers, is a server of the network.
 
-    ``name``: its name; workers have a number in it. ``settings``: the network's.
+    ``name``: its name; workers have a number in it. ``settings``: the network's. ``shares_bus``:
+    whether other processes have its ``bus``, too. ``web``: None, or a listening socket for browsers
+    and the handler for them.
     """
 
     name = "irc.localhost"
     settings = Settings()
+    shares_bus = False
+    web: tuple[socket.socket, Any] | None = None
     worker_index: int | None = None
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
@@ -92,13 +107,29 @@ class Hall(Door):
         if self.model == "prefork":
             super().serve_forever(poll_interval)
             return
-        node = Node(name_of(self.name, self.worker_index), self.settings, self.toolbox)
+        name = name_of(self.name, self.worker_index)
+        bus = self.bus if self.shares_bus else None
+        node = Node(name, self.settings, self.toolbox, bus)
         self.network = node.network
         node.begin()
         try:
-            super().serve_forever(poll_interval)
+            with self._web_beside():
+                super().serve_forever(poll_interval)
         finally:
             node.end()
+
+    @contextmanager
+    def _web_beside(self) -> Iterator[None]:
+        if self.web is None:
+            yield
+            return
+        server = _class_of(Web, self.model)(*self.web, self.network, self.ssl_context)
+        task = self.toolbox.spawn(server.serve_forever)
+        try:
+            yield
+        finally:
+            server.drain()
+            task.join()
 
 
 def name_of(name: str, index: int | None) -> str:
@@ -109,8 +140,12 @@ def name_of(name: str, index: int | None) -> str:
     return f"{first}-{index + 1}{dot}{rest}"
 
 
-@lru_cache
 def hall_class(model: str) -> Any:
     """A server class for 'greenlet', 'thread' or 'prefork'."""
+    return _class_of(Hall, model)
+
+
+@lru_cache
+def _class_of(door: type, model: str) -> Any:
     base = greensock.server_class(model)
-    return type(f"IRC{base.__name__}", (Hall, base), {})
+    return type(f"{door.__name__}{base.__name__}", (door, base), {})

@@ -1,0 +1,90 @@
+"""``python -m examples.irc``: what it says when it cannot serve, and several processes that do."""
+
+import re
+import socket
+
+import pytest
+
+from examples.irc.__main__ import main
+from examples.irc.options import parse
+from tests.programs import running
+from tests.redis_server import needs_redis
+from tests.redis_server import running as redis_running
+from tests.test_irc_server import Chatter
+
+pytestmark = pytest.mark.worldless
+
+NOTES = r"irc: \S+ (has joined the network|is split from the network: it has ended)"
+
+
+@pytest.mark.parametrize(
+    "args, error",
+    [
+        (["--bind", "x"], "argument --bind: 'x' has no port from 0 to 65535: .*"),
+        (["--model", "fork"], "argument --model: invalid choice: 'fork' .*"),
+        (["--model", "prefork"], "--model prefork takes --bus redis://.*"),
+        (["--workers", "2"], "--workers are of no use without --model prefork"),
+        (["--bus", "local"], "argument --bus: a local bus reaches nobody; .*"),
+        (["--tls-cert", "/nowhere"], "--tls-cert /nowhere: .* No such file or directory"),
+        (["--tls-key", "x"], "--tls-key is of no use without --tls-cert"),
+        (["--flood", "many"], "argument --flood: 'many' is not BURST:RATE, as 20:2, .*"),
+        (["--name", "x"], "argument --name: 'x' is not a host name, as irc.example"),
+        (["--motd", "/nowhere"], r"argument --motd: \[Errno 2\] .*: '/nowhere'"),
+    ],
+)
+def test_options_that_make_no_sense_are_told_in_one_line(args, error, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(args)
+    assert 2 == end.value.code
+    assert re.fullmatch(f"irc: {error}\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("option", ["--bind", "--web"])
+def test_a_port_in_use_is_told_in_one_line(option):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        where = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(SystemExit) as end:
+            main(["--bind", "127.0.0.1:0", option, where])
+    assert f"irc: cannot listen on {where}: Address already in use" == end.value.code
+
+
+def test_a_redis_that_is_not_there_is_told_in_one_line(capsys):
+    assert 1 == main(["--bus", "redis://127.0.0.1:1/0"])
+    error = "irc: Redis at redis://127.0.0.1:1/0 cannot be used: .*\n"
+    assert re.fullmatch(error, capsys.readouterr().err)
+
+
+def test_accounts_are_made_and_read(capsys, tmp_path):
+    assert 0 == main(["--hash", "ann", "secret"])
+    file = tmp_path / "accounts"
+    file.write_text(capsys.readouterr().out)
+    accounts = parse(["--accounts", str(file)]).settings.accounts
+    assert "ann" == accounts.account_of(b"ann", b"secret")
+    assert accounts.account_of(b"ann", b"guess") is None
+
+
+@needs_redis
+def test_workers_are_servers_of_one_network(tmp_path):
+    """Who is at one hears what is said at the other; there are as many of each as one needs."""
+    with redis_running(tmp_path) as redis:
+        options = "--model", "prefork", "--workers", "2", "--bus", redis.url, "--flood", "50:0"
+        args = "-m", "examples.irc", "--bind", "127.0.0.1:0", "--name", "irc.example", *options
+        with running(*args, log=NOTES) as address:
+            people = {}
+            while len(people) < 2:  # the system deals them out by chance
+                someone = Chatter.connect(address).say(f"NICK n{len(people)}", "USER x 0 * :X")
+                name = someone.hear(" 001 ").partition(" ")[0]
+                if name in people:
+                    someone.say("QUIT").hear("ERROR")
+                    someone.sock.close()
+                else:
+                    people[name] = someone
+            assert {":irc-1.example", ":irc-2.example"} == set(people)
+            ann, bob = people.values()
+            ann.say("JOIN #x").hear(" 366 ")
+            bob.say("JOIN #x").hear(" 366 ")
+            ann.hear(":n1!x@127.0.0.1 JOIN #x")
+            bob.say("PRIVMSG #x :hello")
+            ann.hear(":n1!x@127.0.0.1 PRIVMSG #x :hello")
+            for each in ann, bob:
+                each.sock.close()
