@@ -19,10 +19,14 @@ SUBPROTOCOL = "text.ircv3.net"
 @lru_cache(64)  # what many hear is framed once
 def frames(lines: bytes) -> bytes:
     """The bytes that bring a client ``lines``, each with its CR LF. Any thread may call it."""
-    # Not the connection's own, which is for one thread at a time.
-    protocol = FrameProtocol(client=False, extensions=[])
+    framing = _framing()
     texts = lines.decode(errors="replace").split("\r\n")[:-1]
-    return b"".join(protocol.send_data(text) for text in texts)
+    return b"".join(framing.send_data(text) for text in texts)
+
+
+def _framing() -> FrameProtocol:
+    # Not the connection's own: other threads may have something to say as well.
+    return FrameProtocol(client=False, extensions=[])
 
 
 class WebSocket:
@@ -47,7 +51,7 @@ class WebSocket:
             if isinstance(event, Message):
                 answer += self._hear(event, lines)
             elif isinstance(event, Ping):
-                answer += self._connection.send(event.response())
+                answer += _framing().pong(event.payload)
             elif isinstance(event, CloseConnection):  # or else what came is no WebSocket
                 answer += self.close(event.code, event.reason)
             if self.is_over:
@@ -69,8 +73,11 @@ class WebSocket:
         return b""
 
     def close(self, code: int, reason: str | None = "") -> bytes:
-        """The bytes that say goodbye, or answer the peer's; none if that was done already."""
+        """The bytes that say goodbye, or answer the peer's; none if that was done already.
+
+        Any thread may call it.
+        """
         if self.is_over:
             return b""
         self.is_over = True
-        return self._connection.send(CloseConnection(code, reason))
+        return bytes(_framing().close(code, reason))
