@@ -26,9 +26,10 @@ def environment():
 
 
 @contextmanager
-def running(*args, log="", cwd=ROOT):
+def running(*args, log="", cwd=ROOT, places=1):
     """A python that serves: yield the address its first line names, then press Ctrl-C.
 
+    ``places``: in how many lines it names one; of more than one, all are yielded.
     It must end with status 0, having written nothing more, and to standard error nothing but
     lines that match ``log``.
     """
@@ -42,10 +43,10 @@ def running(*args, log="", cwd=ROOT):
         start_new_session=True,
     )
     try:
-        line = process.stdout.readline()
-        found = re.search(r"([\d.]+):(\d+)", line)
-        assert found, line + process.stderr.read()
-        yield found[1], int(found[2])
+        lines = "".join(process.stdout.readline() for _ in range(places))
+        found = [(host, int(port)) for host, port in re.findall(r"([\d.]+):(\d+)", lines)]
+        assert places == len(found), lines + process.stderr.read()
+        yield found if places > 1 else found[0]
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the children, too
         out, errors = process.communicate(timeout=30)
         unexpected = [line for line in errors.splitlines() if not re.fullmatch(log, line)]

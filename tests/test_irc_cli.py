@@ -2,8 +2,11 @@
 
 import re
 import socket
+import sys
+from contextlib import ExitStack
 
 import pytest
+from wsproto.events import CloseConnection
 
 from examples.irc.__main__ import main
 from examples.irc.options import parse
@@ -11,6 +14,7 @@ from tests.programs import running
 from tests.redis_server import needs_redis
 from tests.redis_server import running as redis_running
 from tests.test_irc_server import Chatter
+from tests.test_irc_web import Visitor
 
 pytestmark = pytest.mark.worldless
 
@@ -88,3 +92,35 @@ def test_workers_are_servers_of_one_network(tmp_path):
             ann.hear(":n1!x@127.0.0.1 PRIVMSG #x :hello")
             for each in ann, bob:
                 each.sock.close()
+
+
+@pytest.mark.parametrize("model", ["thread", pytest.param("prefork", marks=needs_redis)])
+def test_browsers_are_in_the_same_rooms(model, tmp_path):
+    """Whichever process they have come to; and an origin of theirs may be let in."""
+    args = "-m", "examples.irc", "--bind", "127.0.0.1:0", "--web", "127.0.0.1:0", "--model", model
+    args += "--web-origin", "https://chat.example"
+    with ExitStack() as at_the_end:
+        if model == "prefork":
+            redis = at_the_end.enter_context(redis_running(tmp_path))
+            args += "--workers", "2", "--bus", redis.url
+        elsewhere, web = at_the_end.enter_context(running(*args, log=NOTES, places=2))
+        ann = at_the_end.enter_context(Chatter.connect(elsewhere))
+        ann.enter("Ann", "JOIN #x").hear(" 366 ")
+        bob = Visitor(at_the_end.enter_context(socket.create_connection(web, timeout=30)))
+        bob.enter(Origin="https://chat.example")
+        bob.say("NICK Bob", "USER bob 0 * :Bob", "JOIN #x")
+        ann.hear("JOIN #x")
+        ann.say("PRIVMSG #x :hello")
+        while not bob.hear().endswith("PRIVMSG #x :hello"):
+            pass
+        bob.say("PRIVMSG #x :hi")
+        ann.hear("PRIVMSG #x :hi")
+        bob.say(CloseConnection(1000))
+        ann.hear(" QUIT ")
+
+
+def test_without_wsproto_a_page_is_not_to_be_had(monkeypatch):
+    monkeypatch.setitem(sys.modules, "examples.irc.web", None)
+    with pytest.raises(SystemExit) as end:
+        main(["--bind", "127.0.0.1:0", "--web", "127.0.0.1:0"])
+    assert "irc: --web takes wsproto: pip install 'greensock[examples]'" == end.value.code

@@ -21,7 +21,7 @@ from examples.irc.server import Client, Door, hall_class
 from examples.irc.web import Page
 from greensock.interfaces import IRequestFailed
 from tests import tls
-from tests.helpers import LOCAL, connect, recorded, rest, served, wait_until
+from tests.helpers import LOCAL, PATIENCE, connect, recorded, rest, served, wait_until
 from tests.test_irc_server import Chatter
 from tests.web import request
 
@@ -228,3 +228,23 @@ def test_visitors_are_in_the_same_rooms_as_others(model, mailbox):
             ann.say("QUIT :bye")
             heard = list(iter(bob.hear, ":Ann!Ann@127.0.0.1 QUIT :Quit: bye"))
             assert ":Ann!Ann@127.0.0.1 PRIVMSG #x :\N{REPLACEMENT CHARACTER}" == heard[-1]
+
+
+def test_both_doors_are_kept_alike(model):
+    """Limits hold for each, and certificates are loaded again for both."""
+    certificates = [tls.CERTIFICATE]
+    about = {
+        "web": (socket.create_server(LOCAL), Page),
+        "ssl_context": staticmethod(lambda: tls.server_context(certificates[0])),
+        "max_connections_per_peer": 1,
+    }
+    hall = type("Hall", (hall_class(model),), about)(LOCAL, Client)
+    with served(hall):
+        for certificate in tls.CERTIFICATE, tls.OTHER:
+            certificates[0] = certificate
+            hall.reload_tls()
+            for door in hall, hall._web:
+                with tls.connect(door, tls.client_context(certificate)):
+                    with connect(door) as another:
+                        assert b"" == rest(another)
+                assert door.wait_for_connections("==", 0, PATIENCE)

@@ -60,7 +60,8 @@ def _open(options: Any) -> Any:
     if options.workers is not None:
         names["workers"] = options.workers
     if options.web is not None:
-        names["web"] = _listener(options.web), _page(options.web_origin)
+        page = _page(options.web_origin)
+        names["web"] = _listener(options.web), page
     base = hall_class(options.model)
     with _listening_on(options.bind):
         return type(base.__name__, (base,), names)(options.bind, Client)

@@ -80,12 +80,14 @@ class Door:
 
 
 class Web(Door):
-    """The door for browsers. ``network``: that of the Hall beside it."""
+    """The door for browsers of ``hall``, with the same limits as the other one."""
 
-    def __init__(self, listener: Any, handler: Any, network: Network, context: Any) -> None:
+    def __init__(self, listener: Any, handler: Any, hall: Any) -> None:
         super().__init__(listener, handler)  # type: ignore[call-arg]
-        self.network = network
-        self.ssl_context = context
+        self.network = hall.network
+        self.ssl_context = hall.ssl_context
+        self.max_connections = hall.max_connections
+        self.max_connections_per_peer = hall.max_connections_per_peer
 
 
 class Hall(Door):
@@ -101,6 +103,14 @@ class Hall(Door):
     shares_bus = False
     web: tuple[socket.socket, Any] | None = None
     worker_index: int | None = None
+
+    _web: Any = None
+
+    def reload_tls(self) -> None:
+        """Load the certificates again, for browsers as well."""
+        super().reload_tls()  # type: ignore[misc]
+        if self._web is not None:
+            self._web.reload_tls()
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Serve; the supervisor of workers has no network."""
@@ -123,12 +133,12 @@ class Hall(Door):
         if self.web is None:
             yield
             return
-        server = _class_of(Web, self.model)(*self.web, self.network, self.ssl_context)
-        task = self.toolbox.spawn(server.serve_forever)
+        self._web = _class_of(Web, self.model)(*self.web, self)
+        task = self.toolbox.spawn(self._web.serve_forever)
         try:
             yield
         finally:
-            server.drain()
+            self._web.drain()
             task.join()
 
 
