@@ -1,14 +1,18 @@
 """What all tests have."""
 
 import gc
+import os
+from collections.abc import Iterator
+from contextlib import suppress
 
 import gevent
 import hypothesis
 import pytest
 
+from greensock.net import native
 from greensock.net.signals import hear_signals
 from tests import world
-from tests.helpers import Mailbox
+from tests.helpers import Mailbox, children
 
 # How long an example takes is for the machine to say.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -40,6 +44,15 @@ def patched() -> bool:
 def mailbox():
     with Mailbox() as mailbox:
         yield mailbox
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reaped() -> Iterator[None]:
+    """Those whom a server that did not wait has left; the tests of the next file count children."""
+    yield
+    for pid in children():
+        with suppress(ChildProcessError):
+            native.waitpid(pid, os.WNOHANG)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,6 +8,8 @@ from greensock import GreenletMixIn, ThreadingMixIn
 from greensock.testing import check_model
 from tests.candidates import Faults, assert_finds
 
+pytestmark = pytest.mark.worldless
+
 faults = Faults()
 
 

@@ -3,15 +3,29 @@
 import pytest
 
 from greensock import GreenletMixIn, ThreadingMixIn
+from greensock.settings import check_setting
 from greensock.testing import check_model
 from tests.candidates import Faults, assert_finds
+
+pytestmark = pytest.mark.worldless
 
 faults = Faults()
 
 
-def deaf(value):
+class Deaf:
     """A setting that stays what it is."""
-    return property(lambda self: value, lambda self, _: None)
+
+    def __init__(self, value):
+        self._value = value
+
+    def __set_name__(self, owner, name):
+        self._name = name
+
+    def __get__(self, server, owner):
+        return self._value
+
+    def __set__(self, server, value):
+        check_setting(self._name, value)
 
 
 @faults.breaking("a setting that is wrong is a ValueError, and changes nothing")
@@ -21,7 +35,7 @@ class Careless(GreenletMixIn):
 
 @faults.breaking("accept_rate keeps those waiting who are too many")
 class Rushing(GreenletMixIn):
-    accept_rate = deaf(None)
+    accept_rate = Deaf(None)
 
 
 @faults.breaking("suspend.* has newcomers wait until resume")
@@ -32,22 +46,22 @@ class Tireless(GreenletMixIn):
 
 @faults.breaking("max_connections is never passed")
 class Unlimited(GreenletMixIn):
-    max_connections = deaf(None)
+    max_connections = Deaf(None)
 
 
 @faults.breaking("who finds no room is turned away if overload says so")
 class Ambiguous(GreenletMixIn):
-    overload = deaf("backlog")
+    overload = Deaf("backlog")
 
 
 @faults.breaking("max_connections_per_peer is kept to, for peers on IP")
 class Partial(GreenletMixIn):
-    max_connections_per_peer = deaf(None)
+    max_connections_per_peer = Deaf(None)
 
 
 @faults.breaking("who takes longer than a deadline is cut")
 class Timeless(GreenletMixIn):
-    send_timeout = deaf(None)
+    send_timeout = Deaf(None)
 
 
 @faults.breaking("TLS begins in the worker, under handshake_timeout")

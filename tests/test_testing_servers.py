@@ -12,6 +12,8 @@ from greensock.testing import check_server
 from tests.candidates import PATIENCES, Faults, assert_finds
 from tests.helpers import LOCAL
 
+pytestmark = pytest.mark.worldless
+
 faults = Faults()
 
 

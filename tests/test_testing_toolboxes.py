@@ -10,6 +10,8 @@ from greensock.testing import check_toolbox
 from greensock.toolbox import GreenToolbox
 from tests.candidates import Faults, assert_finds
 
+pytestmark = pytest.mark.worldless
+
 faults = Faults()
 
 
