@@ -6,8 +6,12 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
+import greensock
+from greensock.net import native
 from tests import world
-from tests.helpers import MODELS
+from tests.helpers import LOCAL, MODELS, Pid, children, connect, forks_beside_threads, rest
 from tests.programs import environment
 
 PROGRAM = """
@@ -56,3 +60,39 @@ def test_ctrl_c_is_not_printed():
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
+
+
+struck: set[str] = set()  # the steps of a fork in the midst of which it comes
+
+
+def strike(step):
+    """Press Ctrl-C where another thread receives it, as this one hears no signals now."""
+
+    def receive():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        signal.pthread_kill(native.get_ident(), signal.SIGINT)
+        was_received.release()
+
+    if step in struck:
+        struck.remove(step)
+        was_received = native.allocate_lock()
+        was_received.acquire()
+        native.start_new_thread(receive, ())
+        was_received.acquire()
+
+
+os.register_at_fork(
+    before=lambda: strike("before"), after_in_parent=lambda: strike("after_in_parent")
+)
+
+
+@forks_beside_threads
+@pytest.mark.parametrize("step", ["before", "after_in_parent"])
+def test_one_that_comes_in_the_midst_of_a_fork_is_heard(step):
+    """And the child that was forked finishes its request."""
+    with greensock.ForkingTCPServer(LOCAL, Pid) as server, connect(server) as client:
+        struck.add(step)
+        with pytest.raises(KeyboardInterrupt):
+            server.serve_forever()
+        assert {int(rest(client))} == server.active_children
+    assert not children()

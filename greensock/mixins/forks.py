@@ -47,16 +47,24 @@ class ForkingMixIn(OutsideMixIn):
         """Fork a child that finishes the request. OSError if there can be none."""
         job = self._gs_new_job(request, client_address)
         job.worker = child = Child()
-        if self.active_children is None:
-            self.active_children = set()
         try:
             self._gs_join_crew(job)
             child.fork(lambda: self._gs_live(job), [(signal.SIGURG, lambda: self._gs_obey(job))])
         except BaseException:
-            self._gs_note_failure(job)
-            self._gs_leave_crew(job)
+            if child.pid:
+                self._gs_note_forked(job)
+            else:
+                self._gs_note_failure(job)
+                self._gs_leave_crew(job)
             raise
-        self.active_children.add(child.pid)
+        self._gs_note_forked(job)
+
+    def _gs_note_forked(self, job):
+        """A child has the request from now on."""
+        request = job.request
+        if self.active_children is None:
+            self.active_children = set()
+        self.active_children.add(job.worker.pid)
         job.let_go()  # it is the child's
         self._gs_post_sentry(job)
         # Another thread may have had something to say when there was nobody to hear it.

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import sys
+from itertools import starmap
 from time import monotonic
 
 from gevent._hub_local import get_hub_if_exists
@@ -71,7 +72,9 @@ class Child:
         It has none of this process's greenlets, timers, watchers and signal handlers, and hears
         nothing but what is in ``heard``: pairs of a signal and a function that is called for it. It
         leaves with ``os._exit`` once its standard streams are flushed. OSError if the system
-        refuses a process or a descriptor; then there is none.
+        refuses a process or a descriptor; then there is none. Whatever a signal handler raises
+        meanwhile, such as KeyboardInterrupt, is raised when all is done: there is a process if
+        there is a ``pid``.
         """
         _flush_standard_streams()  # what is buffered here would be written by both
         ours, theirs = _make_sentinel()
@@ -80,7 +83,7 @@ class Child:
         # would report it through a descriptor that is still shared.
         mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _ALL_SIGNALS)
         try:
-            pid = native.fork()
+            pid, interruption = _fork()
         except BaseException:
             _unblock(mask)
             native.close(ours)
@@ -89,13 +92,17 @@ class Child:
             raise
         if pid == 0:
             _live(body, heard, mask)
-        _unblock(mask)
-        if theirs is not None:
-            native.close(theirs)
-        else:
-            native.close(ours)
-            ours = _open_pidfd(pid)
-        self.pid, self.sentinel = pid, ours
+        try:
+            if theirs is not None:
+                native.close(theirs)
+            else:
+                native.close(ours)
+                ours = _open_pidfd(pid)
+            self.pid, self.sentinel = pid, ours
+        finally:
+            _unblock(mask)
+        if interruption is not None:
+            raise interruption
 
     def wait(self, timeout=None):
         """Wait until it has ended, at most ``timeout`` seconds; return whether it has.
@@ -239,6 +246,37 @@ def _count_strangers():
         return os.stat("/proc/self/task").st_nlink - 2 - 1 - _thread._count()
     except OSError:
         return 0  # not on this system
+
+
+def _fork():
+    """The pid, 0 in the child; and what a signal handler has raised meanwhile, or None.
+
+    Signals are blocked in this thread, but the main one calls the handlers of those that another
+    thread has received. Python calls what is registered for forks, and only reports what is raised
+    there.
+    """
+    me, former = native.get_ident(), sys.unraisablehook
+    pids: list[int] = []
+    interruptions = []
+
+    def note(unraisable):
+        error = unraisable.exc_value
+        if native.get_ident() == me and not isinstance(error, Exception):
+            interruptions.append(error)
+        else:
+            former(unraisable)
+
+    sys.unraisablehook = note
+    try:
+        # In one step: what is raised as soon as it returns would take the pid away.
+        pids.extend(starmap(native.fork, [()]))
+    except BaseException as error:
+        if not pids:
+            raise
+        interruptions.append(error)
+    finally:
+        sys.unraisablehook = former
+    return pids[0], interruptions[0] if interruptions else None
 
 
 def _unblock(mask):
