@@ -3,6 +3,7 @@
 import os
 import socket
 import socketserver
+from functools import partial
 from typing import Any
 
 from zope.interface import implementedBy, implementer, implementer_only
@@ -21,6 +22,7 @@ from .net.listeners import (
 )
 from .net.unixpaths import UnixPath
 from .serving import Serving
+from .strays import OURS
 
 
 class BaseServer(Serving, socketserver.BaseServer):
@@ -31,6 +33,10 @@ class BaseServer(Serving, socketserver.BaseServer):
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Handle one request: call RequestHandlerClass."""
+        if type(request) in OURS and self._gs_is_astray(request):
+            finish = partial(BaseServer.finish_request, self)
+            self._gs_take_in(request, client_address, finish, ends=False)
+            return
         factory = self.RequestHandlerClass
         if self._gs_is_plain_class:
             # What calling the class does, without the stack that it takes a greenlet up to 3.12.

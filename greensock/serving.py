@@ -21,14 +21,14 @@ from .interfaces import IGreenServer
 from .loop import Loop
 from .net.guards import make_guard
 from .net.hubs import borrowed_hub, in_main_thread, is_bottom
-from .requests import Requests
+from .strays import Strays
 from .toolbox import GREEN
 
 _starting = make_guard()
 
 
 @implementer(IGreenServer)
-class Serving(Requests):
+class Serving(Strays):
     """``serve_forever``, ``handle_request`` and ``shutdown`` on the hub of the calling thread."""
 
     _gs_was_served = False

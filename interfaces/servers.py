@@ -185,6 +185,11 @@ class IGreenServer(
     as the model's ``block_on_close`` says, at most ``drain_timeout``; then their connections are
     shut by force and an IConnectionCut is sent for each.
 
+    ``process_request`` may be overridden to have requests handled elsewhere, as by threads of the
+    application's own, which call ``finish_request`` there, or ``process_request_thread`` of a model
+    that has it. It is there that a connection gets the form its thread needs, that TLS and a PROXY
+    header begin, and that it is counted and listed from.
+
     What ``verify_request`` or ``get_request`` raises is reported and costs one connection, not
     the server. When descriptors or memory run out, one IAcceptPaused is sent, the loop
     pauses (10 ms, doubling to 1 s) and goes on as soon as there are some.

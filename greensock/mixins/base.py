@@ -3,12 +3,14 @@
 import os
 import socket
 import socketserver
+from functools import partial
 from typing import Any
 
 from ..net.accepting import accept
 from ..net.hubs import in_hub
 from ..net.listeners import BACKLOG, let_rebind
 from ..serving import Serving
+from ..strays import OURS
 
 
 class ModelMixIn(Serving):
@@ -96,6 +98,10 @@ class ModelMixIn(Serving):
 
     def process_request_thread(self, request, client_address):
         """Finish one request in its worker, whatever its handler raises."""
+        if type(request) in OURS and self._gs_is_astray(request):
+            finish = partial(ModelMixIn.process_request_thread, self)
+            self._gs_take_in(request, client_address, finish, ends=True)
+            return
         if self._gs_finishes_elsewhere:
             super().process_request_thread(request, client_address)  # type: ignore[misc]
             return

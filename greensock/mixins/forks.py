@@ -39,6 +39,8 @@ class ForkingMixIn(OutsideMixIn):
     # Signals that a terminal sends to children, too, and that are the parent's to obey.
     _gs_deaf_to: tuple[int, ...] = ()
     _gs_sentries: Sentries | None = None
+    # Its books are of children.
+    _gs_takes_in = False
     # Whether it was closed by somebody who could not wait for the end of the loop.
     _gs_was_left = False
     _gs_reaper_is_at_work = False

@@ -10,6 +10,7 @@ from ..net import native
 from ..net.hubs import in_main_thread
 from ..net.sockets import CooperativeSocket
 from ..net.workers import Workers
+from ..strays import Stray
 from .base import ModelMixIn
 
 
@@ -146,6 +147,8 @@ class GreenletMixIn(ModelMixIn):
         request = handler.request
         if type(request) is not CooperativeSocket or self._gs_finishes_elsewhere:
             return False
+        if type(request.meter) is Stray:
+            return False  # whoever brought it here ends it when its handler returns
         if self._gs_resting is None:
             self._gs_resting = {}
         self._gs_resting[request] = handler
