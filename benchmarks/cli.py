@@ -8,6 +8,7 @@ from pathlib import Path
 
 from . import machine, plots, report
 from .building import built
+from .irc import cli as irc
 from .options import Parser, as_many_files_as_allowed, ended_in_order, one_of, positive
 from .peers import PEERS
 from .prefork import cli as prefork
@@ -29,7 +30,8 @@ def parse(argv=None):
         description="Measure greensock and others in the same run, and write a report.",
         epilog=f"suites: {', '.join(SUITES)}. 'python -m benchmarks soak' has servers endure good "
         "and bad clients instead, and sees that nothing is left; 'python -m benchmarks prefork' "
-        "measures what worker processes gain. See their --help.",
+        "measures what worker processes gain, and 'python -m benchmarks irc' how many clients the "
+        "IRC example bears. See their --help.",
     )
     parser.add_argument("suites", metavar="SUITE", nargs="*", type=one_of(SUITES, "suite"),
                         help="what to measure (default: all)")
@@ -69,6 +71,8 @@ def main(argv=None):
         return soak.main(argv[1:])
     if argv[:1] == ["prefork"]:
         return prefork.main(argv[1:])
+    if argv[:1] == ["irc"]:
+        return irc.main(argv[1:])
     options = parse(argv)
     with ended_in_order(), built() as tools:
         told = carry_out(options, tools)

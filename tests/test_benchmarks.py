@@ -24,6 +24,7 @@ from benchmarks.targets import TARGETS, Target
 from greensock.interfaces import IAdmission, IDeadlines, IDraining
 from tests.helpers import LOCAL, served, wait_until
 from tests.programs import ROOT, environment
+from tests.redis_server import needs_redis
 
 pytestmark = pytest.mark.worldless
 
@@ -520,3 +521,13 @@ def test_ended_run_leaves_no_process_behind(tmp_path, number):
     expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
     assert (expected, "interrupted" in said) == (process.returncode, number == signal.SIGINT), said
     wait_until(lambda: [] == marked(mark.encode()))
+
+
+@needs_redis
+def test_irc_is_measured():
+    """A few clients, and a Redis that is back at once, to see that it works."""
+    few = "--clients", 30, "--room", 10, "--rate", 50, "--seconds", 0.5
+    network = "--messages", 300, "--listeners", 1, "--outage", 0.1
+    status, out, errors = command("irc", *few, *network)
+    assert (0, "") == (status, errors)
+    assert "| pings | " in out and "| lost | 0 |" in out and "| losses without a split | 0 |" in out

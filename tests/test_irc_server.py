@@ -17,9 +17,9 @@ class Chatter(programs.Client):
         self.send("".join(f"{line}\r\n" for line in lines).encode())
         return self
 
-    def enter(self, nick, *lines):
+    def enter(self, nick, *lines, end=" 422 "):
         self.say(f"NICK {nick}", f"USER {nick} 0 * :{nick}", *lines)
-        self.hear(" 422 ")
+        self.hear(end)
         return self
 
     def hear(self, text):
