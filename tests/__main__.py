@@ -39,7 +39,7 @@ def environment(world):
     # The tests start hundreds of interpreters, and each would compile all that it imports.
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # Memory that was taken for much data goes back at once: each fork takes time for what is there.
-    environ["MALLOC_MMAP_THRESHOLD_"] = str(1 << 18)
+    environ["MALLOC_MMAP_THRESHOLD_"] = str(1 << 22)
     return environ
 
 

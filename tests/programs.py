@@ -9,11 +9,15 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import greensock
 from tests import world
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 PATCHING = ["-m", "gevent.monkey"] if world.PATCHED else []
+
+# Which models to run an example under. In a patched process that of echo shows the others.
+MODELS = ("greenlet", "thread") if world.PATCHED else greensock.MODELS
 
 
 def environment():

@@ -10,9 +10,8 @@ from hypothesis import example as tried
 from hypothesis import given
 from hypothesis import strategies as st
 
-import greensock
 from examples import dns
-from tests.programs import example, served
+from tests.programs import MODELS, example, served
 
 RECURSION_DESIRED = 0x0100
 RESPONSE, AUTHORITATIVE = 0x8000, 0x0400
@@ -107,7 +106,7 @@ def ask(address, packet):
         return sock.recv(512)
 
 
-@pytest.fixture(scope="module", params=greensock.MODELS)
+@pytest.fixture(scope="module", params=MODELS)
 def server(request):
     with example("dns", request.param) as address:
         yield address

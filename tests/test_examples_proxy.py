@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import greensock
-from tests.programs import Client, example, served
+from tests.programs import MODELS, Client, example, served
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +17,7 @@ def target():
         yield listener
 
 
-@pytest.fixture(scope="module", params=greensock.MODELS)
+@pytest.fixture(scope="module", params=MODELS)
 def proxy(request, target):
     host, port = target.getsockname()
     with example("proxy", request.param, "--to", f"{host}:{port}") as address:

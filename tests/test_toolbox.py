@@ -188,6 +188,7 @@ def test_tls_read_ends_at_the_deadline_and_the_connection_lives_on(model):
 def secure(server):
     """A client over TLS; the server is served in another thread, so it may block."""
     client = socket.create_connection(server.server_address, PATIENCE)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # it is full sooner
     return tls.client_context().wrap_socket(client, server_hostname="localhost")
 
 
@@ -204,6 +205,7 @@ def test_write_ends_at_the_deadline_and_the_connection_lives_on(model, write):
                 return error
 
     with serving(model, Flood) as server, connect(server) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # it is full sooner
         assert rest(client).endswith(b"\0the deadline has passed")
 
 

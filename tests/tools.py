@@ -210,10 +210,7 @@ def connect_to(address, family=socket.AF_INET, kind=socket.SOCK_STREAM):
 
 def rest(client):
     """All that comes until the peer ends."""
-    data = b""
-    while part := client.recv(65536):
-        data += part
-    return data
+    return b"".join(iter(lambda: client.recv(65536), b""))
 
 
 def ask(server, data=b"hello\n"):

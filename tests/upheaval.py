@@ -23,12 +23,13 @@ class Clients:
     """Clients who ask and ask until the end of the block.
 
     ``answered``: how many answers came. ``failed``: the addresses of those who got none, and why.
-    Each has one of its own, because ports are used again.
+    Each has one of its own, because ports are used again. ``pause``: seconds before each question.
     """
 
-    def __init__(self, address, count=CLIENTS):
+    def __init__(self, address, count=CLIENTS, pause=0.0):
         self._address = address
         self._count = count
+        self._pause = pause
         self._is_over = False
         self.answered = 0
         self.failed = {}
@@ -50,6 +51,7 @@ class Clients:
 
     def _ask(self):
         while not self._is_over:
+            gevent.sleep(self._pause)
             with gevent.socket.socket() as sock:
                 sock.settimeout(PATIENCE)
                 host = str(next(self._hosts))
