@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import sys
+from contextlib import suppress
 from itertools import starmap
 from time import monotonic
 
@@ -216,7 +217,8 @@ def _open_pidfd(pid):
     except OSError:
         # Another thread has taken the descriptor. Nobody would learn of the child's end.
         os.kill(pid, signal.SIGKILL)
-        native.waitpid(pid, 0)
+        with suppress(ChildProcessError):
+            native.waitpid(pid, 0)
         raise
 
 
