@@ -7,8 +7,9 @@ before each of them, cost more than the read that succeeds. So here
   not. Waiting is always right, because readiness is a level: bytes that were there before the wait
   end it at once. Now and then it waits even when it need not, so that a peer who sends without
   pause leaves the other greenlets their turn;
-* the watcher stays started, and ``open`` stands between it and the greenlet. Bytes that arrive
-  while the greenlet does something else wake nobody; they stop the watcher until the next wait;
+* the watcher stays started, and notes the channel with those that are ``Ready``. Who waits
+  switches to the next of them that somebody waits for. Bytes that arrive while the greenlet does
+  something else wake nobody; they stop the watcher until the next wait;
 * a timeout is a note of when it ends. One timer looks at it now and then, instead of one being
   made for every call;
 * writers take turns without asking whether they must: while one of them waits, or while something
@@ -33,6 +34,7 @@ from gevent.hub import getcurrent
 
 from . import native
 from .meters import NOBODY, received
+from .ready import ready_on
 
 # A connection that is always ready gives the other greenlets a turn after so many full reads, or
 # so many bytes written: some 100 µs.
@@ -58,13 +60,14 @@ class Channel:
     __slots__ = (
         "timeout",
         "meter",
-        "watcher",
         "hub",
         "send",
         "send_now",
         "is_taken",
         "_sock",
         "_c_recv",
+        "_watcher",
+        "_ready",
         "_switch",
         "_waiting",
         "_watching",
@@ -82,7 +85,8 @@ class Channel:
         self.timeout = timeout
         self.meter = NOBODY
         self._turn_ends = BYTES_IN_A_ROW
-        self.watcher = hub.loop.io(sock.fileno(), 1)
+        self._watcher = hub.loop.io(sock.fileno(), 1)
+        self._ready = ready_on(hub)
         self.hub = hub
         self._sock = sock
         self._c_recv = sock.recv
@@ -110,15 +114,27 @@ class Channel:
                 received(self.meter, len(data))
             return data
         if self._drained and size > 0 and self.timeout != 0.0:
-            self.wait()
-        while True:
+            # What wait() does, without the call: a greenlet that waits keeps all of its frames.
             try:
-                data = self._c_recv(size)
-                break
-            except BlockingIOError:
-                if self.timeout == 0.0:
-                    raise
-                self.wait()
+                if self._watching and self._waiting is None and self.timeout is None:
+                    self._ends = None
+                    self._waiting = getcurrent()
+                else:
+                    self._begin_to_wait(getcurrent(), None)
+                if self._ready and (other := self._next()) is not None:
+                    answer = other._waiting.switch(other)
+                else:
+                    answer = self._switch()
+                self._waiting = None
+            except BaseException:
+                self._give_up()
+                raise
+            if answer is not self:
+                self._refuse(answer)
+        try:
+            data = self._c_recv(size)
+        except BlockingIOError:
+            data = self._read_later(self._c_recv, size)
         count = len(data)
         if count < size:
             self._drained = True
@@ -136,14 +152,10 @@ class Channel:
             return count
         if self._drained and self.timeout != 0.0 and len(buffer):
             self.wait()
-        while True:
-            try:
-                count = self._sock.recv_into(buffer)
-                break
-            except BlockingIOError:
-                if self.timeout == 0.0:
-                    raise
-                self.wait()
+        try:
+            count = self._sock.recv_into(buffer)
+        except BlockingIOError:
+            count = self._read_later(self._sock.recv_into, buffer)
         if count < len(buffer):
             self._drained = True
         else:
@@ -154,13 +166,21 @@ class Channel:
     def _read(self, function, *args):
         """Any other kind of read, which says nothing about what is left."""
         self._drained = False
+        try:
+            return function(*args)
+        except BlockingIOError:
+            return self._read_later(function, *args)
+
+    def _read_later(self, function, *args):
+        """Wait for something to read. Called when there was nothing, with the error at hand."""
         while True:
+            if self.timeout == 0.0:
+                raise
+            self.wait()
             try:
                 return function(*args)
             except BlockingIOError:
-                if self.timeout == 0.0:
-                    raise
-            self.wait()
+                pass  # another process was faster
 
     def _count_full_read(self):
         self._full_reads += 1
@@ -169,7 +189,7 @@ class Channel:
     def sendall(self, data, flags=0):
         """Send all of ``data``. After an exception nobody can tell how much of it was sent."""
         try:
-            sent = self.send_now(data, flags)
+            sent = self.send_now(data, flags) if flags else self.send_now(data)
         except BlockingIOError:
             sent = 0
         if type(data) is not bytes or sent != len(data):
@@ -304,6 +324,13 @@ class Channel:
         return self._writer
 
     @property
+    def watcher(self):
+        """The watcher for reading, as gevent wants it, which throws at whose callback it is."""
+        if self._watching:
+            self._watcher.callback = self.open
+        return self._watcher
+
+    @property
     def watchers(self):
         """Those watchers there are."""
         return self.watcher, self._writer
@@ -321,48 +348,67 @@ class Channel:
     def wait(self, error=None):
         """Return when there is something to read; raise ``error`` (TimeoutError) if it is late."""
         try:
-            # What rest() does, without the call.
-            if self._waiting is not None or not self._watching or self.timeout is not None:
-                self.rest(getcurrent(), error)
+            self._begin_to_wait(getcurrent(), error)
+            if self._ready and (other := self._next()) is not None:
+                answer = other._waiting.switch(other)
             else:
-                self._ends = None
-                self._waiting = getcurrent()
-            answer = self._switch()
-        except BaseException:  # a Ctrl-C may come just before the wait
-            if self._waiting is getcurrent():
-                self._waiting = None
+                answer = self._switch()
+            self._waiting = None
+        except BaseException:
+            self._give_up()
             raise
         if answer is not self:
-            self._waiting = None
-            raise InvalidSwitchError(f"Invalid switch into {getcurrent()!r}: got {answer!r}")
+            self._refuse(answer)
 
-    def rest(self, who, error=None):
+    def rest(self, who):
         """Have ``who.switch()`` called when there is something to read.
 
         If it is late, or the wait is cancelled, ``who.throw(error)`` is called instead.
         """
+        self._begin_to_wait(who, None)
+        # Another reader could not switch to it by itself, as it does to greenlets.
+        self._ready.drop(self)
+        self._watcher.callback = self.open
+
+    def _begin_to_wait(self, who, error):
         if self._waiting is not None:
             raise ConcurrentObjectUseError(
                 f"This socket is already used by another greenlet: {self._waiting!r}"
             )
         if not self._watching:
             self._watching = True
-            self.watcher.start(self.open)
+            self._watcher.start(self._ready.note, self)
         if self.timeout is None:
             self._ends = None
         else:
             self._limit(self.timeout, error)
         self._waiting = who
 
-    def open(self):
+    def _next(self):
+        """The channel whose greenlet is to go on next; None if that is left to the hub."""
+        while self._ready:
+            channel = self._ready.popleft()
+            if channel._waiting is not None:
+                return channel
+            channel.open()
+        return None
+
+    def open(self, _=None):
         """There is something to read: let the greenlet go on. Called on the hub."""
         waiting = self._waiting
         if waiting is None:
             self._watching = False
-            self.watcher.stop()
+            self._watcher.stop()
         else:
             self._waiting = None
             waiting.switch(self)
+
+    def _give_up(self):
+        if self._waiting is getcurrent():  # a Ctrl-C may come just before the wait
+            self._waiting = None
+
+    def _refuse(self, answer):
+        raise InvalidSwitchError(f"Invalid switch into {getcurrent()!r}: got {answer!r}")
 
     def lend(self):
         """See ``CooperativeSocket.lend``."""
@@ -378,8 +424,9 @@ class Channel:
             raise
         self._waiting = getcurrent()
         self._watching = False
-        self.watcher.stop()
-        return self.watcher, self.writer, self._take_back
+        self._watcher.stop()
+        self._ready.drop(self)
+        return self._watcher, self.writer, self._take_back
 
     def _take_back(self):
         self._waiting = None
@@ -407,7 +454,8 @@ class Channel:
             self._stop_timer()
         if self._waiting is None:
             self._watching = False
-            self.watcher.close()
+            self._watcher.close()
+            self._ready.drop(self)
 
     def _limit(self, timeout, error):
         self._error = error

@@ -1,0 +1,51 @@
+"""The channels of one hub that have something to read, and that nobody has looked at yet.
+
+Theory of operation. Between one reader and the next, the hub would be switched to and would call a
+function, which costs more than the read. So a watcher only adds its channel here, which takes no
+line of Python. Once all that is ready is here, the hub lets the first reader go on; when that has
+to wait again, it switches to the next one by itself, and only the last one to the hub.
+"""
+
+from collections import deque
+
+
+class Ready(deque):
+    """``note`` is what watchers call, with their channel."""
+
+    def __init__(self, hub):
+        super().__init__()
+        self.note = self.append  # one for all: it would be made anew for each
+        # After all watchers were called, and before the hub looks what else there is.
+        self._watcher = hub.loop.check(ref=False, priority=-1)
+        self._watcher.start(self._begin)
+
+    def _begin(self):
+        while self:
+            self.popleft().open()
+
+    def drop(self, channel):
+        """Forget that ``channel`` has something to read."""
+        while channel in self:
+            self.remove(channel)
+
+    def close(self):
+        """Leave the loop."""
+        del self.note
+        self._watcher.stop()
+        self._watcher.close()
+
+
+def ready_on(hub):
+    """The one there is of ``hub``, made when it is first asked for."""
+    try:
+        return hub._gs_ready
+    except AttributeError:
+        hub._gs_ready = ready = Ready(hub)
+        return ready
+
+
+def close_ready_on(hub):
+    """To be called before ``hub`` is destroyed."""
+    ready = vars(hub).pop("_gs_ready", None)
+    if ready is not None:
+        ready.close()
