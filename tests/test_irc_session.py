@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from examples.irc import seeing
 from examples.irc.accounts import Accounts, hashed
 from tests.irc import Clock, Person, network, person
 
@@ -422,6 +423,16 @@ def test_many_names_take_many_lines(net, ann):
     assert all(len(line) <= 510 for line in lines)
     found = {nick for line in lines[:-1] for nick in line.rpartition(":")[2].split()}
     assert nicks | {"@Ann"} == found
+
+
+def test_nobody_gets_more_answers_than_they_can_read(net, ann, monkeypatch):
+    """They are told that there are more."""
+    monkeypatch.setattr(seeing, "MOST_ANSWERS", 3)
+    for number in range(5):
+        person(net, f"n{number}", f"JOIN #y{number}")
+    ann.say()
+    assert ["352"] * 3 + ["416", "315"] == codes(ann.say("WHO *"))
+    assert ["321"] + ["322"] * 3 + ["416", "323"] == codes(ann.say("LIST"))
 
 
 def test_the_server_tells_of_itself(net, ann):

@@ -22,7 +22,8 @@ def measure(server, port, clients, room, rate, seconds):
         _gather(crowd, port, clients, room)
         came = time.perf_counter() - began
         kib = (resident(server.pid) - before) / 1024 / clients
-        return {"came": came, "kib": kib, **_talk(server, crowd, room, rate, seconds)}
+        told = {"seconds until all were in": came, "KiB of the server for each": kib}
+        return {**told, **_talk(server, crowd, room, rate, seconds)}
 
 
 def _gather(crowd, port, clients, room):
@@ -60,12 +61,12 @@ def _talk(server, crowd, room, rate, seconds):
     if len(heard) != said:
         raise Failed(f"{said} were said, and {len(heard)} were heard")
     return {
-        "said": said,
+        "messages said": said,
+        "messages heard": said * (room - 1),
         "pings": asked,
-        "heard": said * (room - 1),
-        "cpu": (cpu_seconds(server.pid) - used) / (time.perf_counter() - began),
-        **{f"ping {part} %": _within(pongs, part) for part in (50, 99, 100)},
-        **{f"heard {part} %": _within(heard, part) for part in (50, 99, 100)},
+        "server's core": (cpu_seconds(server.pid) - used) / (time.perf_counter() - began),
+        **{f"ms for {part} % of pings": _within(pongs, part) for part in (50, 99, 100)},
+        **{f"ms until {part} % were heard": _within(heard, part) for part in (50, 99, 100)},
     }
 
 

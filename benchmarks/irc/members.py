@@ -8,7 +8,10 @@ from ..processes import Failed
 
 
 class Member:
-    """One client. ``line(text)`` is called for each line that comes, if it is set."""
+    """One client. ``hear(line)`` is called for each line that comes, if it is set.
+
+    ``lines``: how many have come. ``server``: the name of the one it is at, once it is in.
+    """
 
     def __init__(self, port, nick):
         self.nick = nick
@@ -29,11 +32,12 @@ class Member:
         data = self.sock.recv(1 << 18)
         if not data:
             raise Failed(f"{self.nick} was hung up on")
-        self.lines += data.count(b"\n")
-        if self.hear is None:
-            return
         *lines, self._rest = (self._rest + data).split(b"\r\n")
         for line in lines:
+            if line[:5] == b"PING ":
+                self.say("PONG")
+                continue
+            self.lines += 1
             if self.hear is not None:
                 self.hear(line)
 

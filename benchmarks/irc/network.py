@@ -88,11 +88,11 @@ def measure(port, count, listeners, redis, outage):
         began = time.perf_counter()
         said = _say(crowd, speaker, ears, range(count))
         seconds = time.perf_counter() - began
-        told = {"said": said, "seconds": seconds}
+        told = {"messages said": said, "seconds": seconds, "listeners": listeners}
         told["lost"] = sum(len(set(range(count)) - set(ear.numbers)) for ear in ears)
         told["doubled"] = sum(len(ear.numbers) - len(set(ear.numbers)) for ear in ears)
         told["in order"] = all(ear.numbers == sorted(ear.numbers) for ear in ears)
-        told["splits"] = sum(ear.splits for ear in ears)
+        told["splits seen"] = sum(ear.splits for ear in ears)
         return {**told, **_survive(crowd, speaker, ears, count, redis, outage)}
 
 
@@ -148,7 +148,7 @@ def _survive(crowd, speaker, ears, first, redis, outage):
     _await(crowd, ears, number - 1)
     missing = [len(set(range(first, number)) - set(ear.numbers)) for ear in ears]
     return {
-        "said around restarts": number - first,
+        "messages said around restarts": number - first,
         "not heard then": sum(missing),
         "doubled then": sum(len(ear.numbers) - len(set(ear.numbers)) for ear in ears),
         "splits seen then": sum(ear.splits for ear in ears),

@@ -35,8 +35,7 @@ def tell_numbers(session: Session) -> None:
     """How many users there are."""
     network = session.network
     everybody = len(network.users)
-    here = network.count_here()
-    unseen = sum("i" in user.modes for user in network.users.values())
+    here, unseen = len(network.own), len(network.invisible)
     session.tell_all(
         [
             session.numeric(

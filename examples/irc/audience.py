@@ -26,24 +26,26 @@ def stamp(seconds: float) -> str:
 
 
 class Line:
-    """A message on its way to clients; its tags are those of the client it came from."""
+    """A message on its way to clients; its tags are those of the client it came from.
 
-    __slots__ = ("_message", "_time", "_forms")
+    ``now``: seconds since the epoch, for a message without a tag ``time``.
+    """
 
-    def __init__(self, message: Message, time: str) -> None:
+    __slots__ = ("_message", "_now", "_forms")
+
+    def __init__(self, message: Message, now: float) -> None:
         self._message = message
-        self._time = time
+        self._now = now
         self._forms: dict[int, bytes] = {}
 
     def in_form(self, form: int) -> bytes:
         """Its bytes."""
         data = self._forms.get(form)
         if data is None:
-            tags = {"time": self._time} if form & TIMED else {}
-            if form & TAGGED:
-                tags.update(self._message.tags)
-                if not form & TIMED:
-                    tags.pop("time", None)
+            tags = dict(self._message.tags) if form & TAGGED else {}
+            time = tags.pop("time", None) or self._message.tags.get("time")
+            if form & TIMED:
+                tags = {"time": time or stamp(self._now), **tags}
             data = self._forms[form] = format_tags(tags) + self._message.line()
         return data
 

@@ -72,7 +72,7 @@ def _uid(network: Any, server: Server, uid: str, nick: str, since: str, user: st
     newcomer.modes = set(modes) & set("iw")
     newcomer.is_secure = "z" in modes
     newcomer.account = "" if account == "*" else account
-    network.users[uid] = network.nicks[fold(newcomer.nick)] = newcomer
+    network.add(newcomer)
 
 
 def introduction(user: User) -> Message:
@@ -120,10 +120,7 @@ def _quit(network: Any, user: User, reason: str) -> None:
     network.tell_neighbours(user, message, skip=user.session)
     for channel in list(user.channels.values()):
         _leave(network, channel, user)
-    for channel in network.channels.values() if user.session is None else ():
-        channel.invited.discard(user)
-    del network.users[user.uid]
-    del network.nicks[fold(user.nick)]
+    network.remove(user)
 
 
 def _away(network: Any, user: User, text: str = "") -> None:
@@ -133,6 +130,7 @@ def _away(network: Any, user: User, text: str = "") -> None:
 def _umode(network: Any, user: User, letters: str) -> None:
     for change in parse_changes(letters, ()):
         (user.modes.add if change.is_set else user.modes.discard)(change.letter)
+    network.note_modes(user)
 
 
 # Channels
@@ -288,7 +286,7 @@ def _invite(network: Any, source: User, uid: str, name: str) -> None:
     if user is None:
         return
     if channel is not None:
-        channel.invited.add(user)
+        user.invited.add(channel)
     if user.session is not None:
         user.session.tell(Message("INVITE", (user.nick, name), source.prefix))
 

@@ -17,14 +17,13 @@ class Channel:
 
     __slots__ = (
         "name", "since", "topic", "topic_by", "topic_at", "flags", "key", "limit", "bans",
-        "members", "invited", "audience",
+        "members", "audience",
     )  # fmt: skip
 
     def __init__(self, name: str, since: int) -> None:
         self.name = name
         self.audience = Audience()
         self.members: dict[User, str] = {}
-        self.invited: set[User] = set()
         self.begin(since)
         self.topic = self.topic_by = ""
         self.topic_at = 0
@@ -43,7 +42,7 @@ class Channel:
     def add(self, user: User, rank: str) -> None:
         """Let a user in."""
         self.members[user] = rank
-        self.invited.discard(user)
+        user.invited.discard(self)
         user.channels[fold(self.name)] = self
         if user.session is not None:
             self.audience.join(user.session)

@@ -54,7 +54,7 @@ def _refusal(user: User, channel: Channel | None, key: str) -> Numeric | None:
     """Why they may not come in; None if they may."""
     if len(user.channels) >= MOST_CHANNELS:
         return numerics.ERR_TOOMANYCHANNELS
-    if channel is None or user in channel.invited:
+    if channel is None or channel in user.invited:
         return None
     if channel.is_banned(user):
         return numerics.ERR_BANNEDFROMCHAN

@@ -7,6 +7,9 @@ from .names import CHANNEL_LENGTH, NICK_LENGTH
 MOST_CHANNELS = 50
 MOST_TARGETS = 4
 
+# Answers to one question. With more, whoever asks for everything would be cut for not reading it.
+MOST_ANSWERS = 2000
+
 # Characters. With names of full length before them they fit a line, unless they take many bytes.
 TOPIC_LENGTH = 390
 REASON_LENGTH = 300

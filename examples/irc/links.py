@@ -110,14 +110,13 @@ class Link:
             self._put(target, message)
 
     def _all_there_is(self) -> Iterator[Message]:
-        own = {user: None for user in self._network.users.values()
-               if user.server is self._network.me}  # fmt: skip
-        for user in own:
+        own = self._network.own
+        for user in own.values():
             yield changes.introduction(user)
             if user.away:
                 yield Message("AWAY", (user.away,), user.uid)
         for channel in self._network.channels.values():
-            here = [(user, ranks) for user, ranks in channel.members.items() if user in own]
+            here = [(user, ranks) for user, ranks in channel.members.items() if user.uid in own]
             name, since = channel.name, str(channel.since)
             if here:
                 yield self._own("CHANNEL", name, since, *channel.modes())

@@ -13,7 +13,7 @@ from typing import Any
 import greensock
 
 from . import changes, commands
-from .audience import Line, stamp
+from .audience import Line
 from .channels import Channel
 from .clocks import Clocks
 from .names import fold
@@ -54,7 +54,8 @@ class Network:
     """See the module. ``me``: the Server that this process is. ``version``: what runs here.
 
     ``lock``: a context manager, held whenever anything here is used. ``now()``: seconds since the
-    epoch. ``others``: a Link to the other processes, or None if there are none.
+    epoch. ``users``, ``own``: all, and those of this server, by uid. ``nicks``, ``channels``: by
+    folded name. ``others``: a Link to the other processes, or None if there are none.
     """
 
     version = VERSION
@@ -68,6 +69,8 @@ class Network:
         self.others: Any = None
         self.began_at = now()
         self.users: dict[str, User] = {}
+        self.own: dict[str, User] = {}
+        self.invisible: set[User] = set()
         self.nicks: dict[str, User] = {}
         self.channels: dict[str, Channel] = {}
         self.clocks = Clocks(self.settings)
@@ -112,10 +115,6 @@ class Network:
         """All that are known, this one first."""
         return [self.me] if self.others is None else [self.me, *self.others.servers]
 
-    def count_here(self) -> int:
-        """How many users are connected to this process."""
-        return sum(user.session is not None for user in self.users.values())
-
     def milliseconds(self) -> int:
         """Now, as ``since`` has it."""
         return int(self.now() * 1000)
@@ -128,11 +127,31 @@ class Network:
             self.others.say(message)
         changes.apply(self, message)
 
+    # For changes
+
+    def add(self, user: User) -> None:
+        """Know of a user, from now on."""
+        self.users[user.uid] = self.nicks[fold(user.nick)] = user
+        if user.server is self.me:
+            self.own[user.uid] = user
+        self.note_modes(user)
+
+    def remove(self, user: User) -> None:
+        """Know of them no more."""
+        del self.users[user.uid]
+        del self.nicks[fold(user.nick)]
+        self.own.pop(user.uid, None)
+        self.invisible.discard(user)
+
+    def note_modes(self, user: User) -> None:
+        """Their modes have changed."""
+        (self.invisible.add if "i" in user.modes else self.invisible.discard)(user)
+
     # Telling
 
     def line(self, message: Message) -> Line:
         """What a client is to be told, as of now, or of when its tags say."""
-        return Line(message, message.tags.get("time") or stamp(self.now()))
+        return Line(message, self.now())
 
     def tell(self, channel: Channel, message: Message, skip: Session | None = None,
              only: int = 0) -> None:  # fmt: skip

@@ -2,6 +2,8 @@
 
 import logging
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from greensock.errors import BusClosed, BusError
@@ -21,6 +23,15 @@ MOST_WAITING = 100_000
 IN_A_ROW = 10
 
 logger = logging.getLogger("greensock.irc")
+
+
+@contextmanager
+def _going_on() -> Iterator[None]:
+    """Whatever goes wrong is for the log: the others still have to be heard, or asked."""
+    try:
+        yield
+    except Exception:
+        logger.exception("the network goes on, but for this:")
 
 
 class Node:
@@ -66,13 +77,14 @@ class Node:
 
     def _beat(self) -> None:
         while not self._is_over.wait(PULSE):
-            self.network.pulse()
+            with _going_on():
+                self.network.pulse()
 
     def _hear(self) -> None:
         for count, message in enumerate(self._subscription):
             if message.missed:
                 logger.warning("%d packets of the network were missed", message.missed)
-            with self.network.lock:
+            with _going_on(), self.network.lock:
                 self._link.hear(message.data)
             if count % IN_A_ROW == 0:
                 self._toolbox.sleep(0)

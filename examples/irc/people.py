@@ -14,12 +14,13 @@ class User:
     """Somebody who has registered, here or at another server.
 
     ``uid``: theirs for as long as they are connected. ``since``: when they took their nick, in
-    milliseconds since the epoch. ``channels``: by folded name. ``session``: None for others' users.
+    milliseconds since the epoch. ``channels``: by folded name. ``invited``: Channels they may come
+    into, once. ``session``: None for others' users.
     """
 
     __slots__ = (
         "uid", "nick", "since", "user", "host", "realname", "server", "modes", "away", "account",
-        "is_secure", "channels", "session", "__weakref__",
+        "is_secure", "channels", "invited", "session", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, uid: str, nick: str, since: int, user: str, host: str, realname: str,
@@ -36,6 +37,7 @@ class User:
         self.account = ""
         self.is_secure = False
         self.channels: dict[str, Any] = {}
+        self.invited: set[Any] = set()
         self.session: Any = None
 
     @property

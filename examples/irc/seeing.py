@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from . import numerics
 from .channels import Channel
-from .limits import MOST_TARGETS
+from .limits import MOST_ANSWERS, MOST_TARGETS
 from .names import matches
 from .people import User
 from .session import Session, command
@@ -71,7 +71,15 @@ def _list(session: Session, message: Message) -> None:
         for channel in channels
     ]
     start, end = session.numeric(numerics.RPL_LISTSTART, "Channel"), numerics.RPL_LISTEND
-    session.tell_all([start, *replies, session.numeric(end)])
+    session.tell_all([start, *_bounded(session, message, replies), session.numeric(end)])
+
+
+def _bounded(session: Session, message: Message, replies: list[Message]) -> list[Message]:
+    """The replies, or as many as there may be and that there are more."""
+    if len(replies) <= MOST_ANSWERS:
+        return replies
+    too_many = session.numeric(numerics.ERR_TOOMANYMATCHES, message.command)
+    return [*replies[:MOST_ANSWERS], too_many]
 
 
 @command("WHO")
@@ -93,8 +101,9 @@ def _who(session: Session, message: Message) -> None:
             for user in network.users.values()
             if _is_meant(session.user, user, mask)
         ]
-    replies = [_who_reply(session, channel, user) for channel, user in found]
-    session.tell_all([*replies, session.numeric(numerics.RPL_ENDOFWHO, mask)])
+    replies = [_who_reply(session, channel, user) for channel, user in found[: MOST_ANSWERS + 1]]
+    end = session.numeric(numerics.RPL_ENDOFWHO, mask)
+    session.tell_all([*_bounded(session, message, replies), end])
 
 
 def _common(viewer: User, user: User) -> Channel | None:
