@@ -43,7 +43,8 @@ def answer_to(data, method=b"GET", version=b"1.1"):
     client.send(h11.EndOfMessage())
     client.receive_data(data)
     server.receive_data(method + b" / HTTP/" + version + b"\r\nHost: x\r\n\r\n")
-    server.next_event(), server.next_event()
+    for event in h11.Request, h11.EndOfMessage:
+        assert type(server.next_event()) is event
     return server.send(response_back(client.next_event()))
 
 

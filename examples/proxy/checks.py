@@ -4,6 +4,7 @@ While nobody uses them and all are up, nothing is checked and nothing runs.
 """
 
 import logging
+import re
 
 from greensock import ProxyHeader
 
@@ -71,5 +72,4 @@ class Checks:
         line = b""
         while len(line) < 12 and (data := sock.recv(12 - len(line))):
             line += data
-        # Such as HTTP/1.1 200
-        return line[:7] == b"HTTP/1." and line[9:10] in (b"2", b"3") and line[9:].isdigit()
+        return re.fullmatch(rb"HTTP/1\.[0-9] [23][0-9]{2}", line) is not None

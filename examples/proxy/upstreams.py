@@ -149,4 +149,8 @@ class Upstreams:
 
     def are_in_use(self):
         """Whether there is any reason to check them: connections, or one that is out."""
-        return any(each.active or state != "up" for each, state in self.states())
+        with self._lock:
+            return any(
+                each.active or each.bad_checks or each.in_a_row or each.ejections
+                for each in self.all
+            )
