@@ -55,7 +55,7 @@ def exactly(sock, size):
     data = b""
     while len(data) < size:
         more = sock.recv(size - len(data))
-        assert more, data
+        assert more, f"only {len(data)} bytes came: {data[:1000]}"
         data += more
     return data
 
@@ -65,7 +65,7 @@ def until(sock, end):
     data = b""
     while not data.endswith(end):
         more = sock.recv(1)
-        assert more, data
+        assert more, f"only {len(data)} bytes came: {data[:1000]}"
         data += more
     return data
 

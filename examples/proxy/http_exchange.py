@@ -88,11 +88,15 @@ class Exchange:
             return self._send_response()
         self._far.tell(head)
         task = self._toolbox.spawn(self._send_body)
+        status = None
         try:
-            return self._send_response()
+            status = self._send_response()
+            return status
         finally:
-            if self._far.http.our_state is h11.SEND_BODY:
-                self._near.shut(socket.SHUT_RD)
+            # Whoever has answered and means to go on is going to read the rest of the body.
+            if status is None or self._far.http.their_state is not h11.DONE:
+                if self._far.http.our_state is h11.SEND_BODY:
+                    self._near.shut(socket.SHUT_RD)
                 self._far.shut(socket.SHUT_RDWR)
             task.join()
 
