@@ -198,7 +198,7 @@ def test_file_is_counted_as_it_goes(pair, flood):
     assert 0.0 == ours.meter.stuck_since
 
 
-@pytest.mark.parametrize("own, seconds", [(None, SHORT), (SHORT, None), (PATIENCE, SHORT)])
+@pytest.mark.parametrize("own, seconds", [(None, 0.1), (0.1, None), (PATIENCE, 0.1)])
 def test_file_ends_at_the_deadline_and_at_the_own_timeout(pair, flood, own, seconds):
     ours, _ = pair
     ours.meter = Meter()

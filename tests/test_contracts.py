@@ -288,6 +288,7 @@ def test_green_servers_are_ours_and_those_under_a_model():
     assert not IGreenServer.implementedBy(http.server.ThreadingHTTPServer)
 
 
+@pytest.mark.worldless
 def test_declarations_are_consistent():
     """In an interpreter of its own, where zope.interface refuses to guess at any order."""
     script = """

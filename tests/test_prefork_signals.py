@@ -80,6 +80,7 @@ def test_a_new_version_takes_over(tmp_path, share):
         old = program.pid
         with program.connect() as sock:
             assert "one" == program.ask(sock)[1]
+            sock.sendall(b"half")  # it is at work until the rest has come
             program.becomes("two")
             program.signal(signal.SIGUSR2)
             program.said("has taken over")
