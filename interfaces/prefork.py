@@ -150,6 +150,7 @@ class IPreforkServer(IConcurrencyModel):
         began with, and gets the sockets: its server that binds the same address goes on with them.
         When its workers are ready it serves, and this one drains and ends; nobody is refused in
         between. If it ends before that, or takes too long, this one goes on, and that is told by an
-        IUpgradeFailed. If this one is told to end before that, both do. While one is under way
-        another call does nothing. Asks and returns; any thread and signal handler may.
+        IUpgradeFailed, and so it is in process 1, with whose end all others end. If this one is
+        told to end before that, both do. While one is under way another call does nothing. Asks and
+        returns; any thread and signal handler may.
         """

@@ -35,6 +35,9 @@ _HAS_PIDFD = _can_open_pidfds()
 # Seconds that a fork waits for other threads to end, where they take so long.
 _PATIENCE = 0.01
 
+# Those that were forked here, and are there as long as nobody else waits for any child.
+unreaped: set[int] = set()
+
 _ALL_SIGNALS = [int(number) for number in signal.valid_signals()]
 
 
@@ -100,6 +103,7 @@ class Child:
                 native.close(ours)
                 ours = _open_pidfd(pid)
             self.pid, self.sentinel = pid, ours
+            unreaped.add(pid)
         finally:
             _unblock(mask)
         if interruption is not None:
@@ -130,6 +134,8 @@ class Child:
             return native.waitpid(self.pid, 0)[1]
         except ChildProcessError:
             return None  # somebody waited for any child, and got this one
+        finally:
+            unreaped.discard(self.pid)
 
     def signal(self, number):
         """Send it a signal, unless it is reaped: its pid may be somebody else's by then."""

@@ -16,6 +16,7 @@ from ..net import native
 from ..net.crossing import Event
 from ..net.hubs import in_main_thread
 from ..net.systemd import notify
+from . import orphans
 from .orders import SIGNALS, Orders, heard
 from .team import GRACE
 from .upgrade import Successor
@@ -89,6 +90,7 @@ class Supervisor:
 
     def leave_to(self, slot):
         """In a worker of ``slot``: close all that is not its own."""
+        orphans.unmark()
         self._orders.close()
         self._server._gs_forget_inherited()
         self._team.close_in_child(slot)
@@ -107,6 +109,7 @@ class Supervisor:
 
     def run(self):
         """Look after the workers until asked to end."""
+        orphans.mark()
         is_suspended = self._server._gs_suspended is not None
         self._team.board.state = "suspended" if is_suspended else "serving"
         if not is_suspended:
@@ -137,6 +140,7 @@ class Supervisor:
         due.append(self._keep_handing())
         due.append(self._team.kill_hung(self._server.worker_timeout))
         due.append(self._server._gs_look_in(self))
+        due.append(orphans.reap())
         others = [self._orders]
         if self._successor is not None:
             others.append(self._successor)
@@ -304,6 +308,10 @@ class Supervisor:
 
     def _upgrade(self):
         if self._successor is not None or self._ending is not None or self._ends_at is not None:
+            return
+        if orphans.is_init():
+            why = "this is process 1, with which all others would end; start another container"
+            events.emit(events.UpgradeFailed, self._server, 0, why)
             return
         try:
             self._successor = Successor(self._server._gs_bequest())
