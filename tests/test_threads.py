@@ -91,6 +91,19 @@ def test_threads_are_listed_while_they_live():
         wait_until(lambda: [] == server._threads)
 
 
+def test_threads_that_have_ended_are_none_of_the_programs_any_more(mailbox):
+    """Even if somebody refers to what has run there."""
+    kept = []
+    server = Server(LOCAL, Whoami)
+    server.mailbox, server.tell = mailbox, lambda: kept.append(gevent.getcurrent())
+    with served(server, "greenlet"):
+        before = set(threading.enumerate())
+        for _ in range(3):
+            ask(server)
+            mailbox.get()
+        wait_until(lambda: before >= set(threading.enumerate()))
+
+
 def test_a_thread_that_used_gevent_gives_the_descriptors_of_its_hub_back(mailbox):
     def use_gevent():
         gevent.spawn(gevent.sleep, 0.001).join()

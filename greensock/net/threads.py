@@ -68,6 +68,8 @@ def _start_under_patching(body, shown_as, daemon):
             threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), _Shown(name))))
         finally:
             discard_hub()
+            # gevent forgets the dummy only when greenlet has freed what was the thread's.
+            threading._active.pop(threading.get_ident(), None)  # type: ignore[attr-defined]
             if not daemon:
                 with _none_awaited:
                     _awaited -= 1
