@@ -19,6 +19,7 @@ from greensock.net.threads import start_thread
 from tests import world
 from tests.helpers import (
     LOCAL,
+    PATIENCE,
     Call,
     Shout,
     Trap,
@@ -102,6 +103,27 @@ def test_threads_that_have_ended_are_none_of_the_programs_any_more(mailbox):
             ask(server)
             mailbox.get()
         wait_until(lambda: before >= set(threading.enumerate()))
+
+
+def test_what_a_handler_has_started_goes_on_when_it_has_returned(mailbox):
+    """It is a greenlet of the handler's thread under monkey patching."""
+    goes_on = threading.Event()
+
+    def start():
+        threading.Thread(target=lambda: goes_on.wait(PATIENCE) and mailbox.put("done")).start()
+        with gevent.Timeout(PATIENCE, False):
+            return "started"
+
+    server = Server(LOCAL, Whoami)
+    server.mailbox, server.tell = mailbox, start
+    with served(server, "greenlet"):
+        before = descriptors()
+        ask(server)
+        assert "started" == mailbox.get()
+        wait_until(lambda: [] == server._threads)
+        goes_on.set()
+        assert "done" == mailbox.get()
+        wait_until(lambda: before >= descriptors())
 
 
 def test_a_thread_that_used_gevent_gives_the_descriptors_of_its_hub_back(mailbox):

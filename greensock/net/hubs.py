@@ -6,12 +6,13 @@ run them all the first time it waits for something.
 """
 
 import _signal  # type: ignore[import-not-found]  # its enums cost more than the calls
+import gc
 import os
 import signal
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from gevent import config
+from gevent import Greenlet, config
 from gevent._hub_local import get_hub, get_hub_if_exists, get_loop, set_hub, set_loop
 from gevent.hub import MAIN_THREAD_IDENT, GreenletExit, getcurrent, sleep
 
@@ -80,6 +81,17 @@ def is_bottom(greenlet: Any) -> bool:
 def in_hub() -> bool:
     """Whether the caller is its thread's hub, as signal handlers may be, and cannot wait."""
     return getcurrent() is get_hub_if_exists()
+
+
+def greenlets_left() -> list[Greenlet]:
+    """Those that have not ended on this thread's hub; to be called at the bottom of the thread."""
+    hub = get_hub_if_exists()
+    with suppress(BaseException):  # such as a Timeout that nobody cancelled
+        if hub is None or hub.join(0):
+            return []
+    # Something waits there, which may be no greenlet. Nobody else knows of them all.
+    found = (each for each in gc.get_objects() if issubclass(type(each), Greenlet))
+    return [each for each in found if each.parent is hub and not each.dead]
 
 
 def discard_hub() -> None:

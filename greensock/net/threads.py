@@ -8,9 +8,12 @@ import atexit
 import os
 import sys
 import threading
+from contextlib import suppress
+
+import gevent
 
 from . import native
-from .hubs import discard_hub
+from .hubs import discard_hub, greenlets_left
 from .leaving import note_thread
 from .waking import Condition
 
@@ -59,7 +62,6 @@ def _start_under_patching(body, shown_as, daemon):
     global _awaited
 
     def run():
-        global _awaited
         name = _name_as_thread(threading.current_thread(), shown_as)
         try:
             note_thread(comes_back=False)
@@ -67,13 +69,19 @@ def _start_under_patching(body, shown_as, daemon):
         except BaseException:
             threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), _Shown(name))))
         finally:
+            # Threads that the code has started are greenlets on this hub. If they are no daemons,
+            # threading has the exit wait for them.
+            is_awaited = not daemon
+            while left := greenlets_left():
+                if is_awaited:
+                    is_awaited = _note_end()
+                with suppress(BaseException):  # such as a Timeout that nobody cancelled
+                    gevent.joinall(left)
             discard_hub()
             # gevent forgets the dummy only when greenlet has freed what was the thread's.
             threading._active.pop(threading.get_ident(), None)  # type: ignore[attr-defined]
-            if not daemon:
-                with _none_awaited:
-                    _awaited -= 1
-                    _none_awaited.notify_all()
+            if is_awaited:
+                _note_end()
 
     if not daemon:
         with _none_awaited:
@@ -85,6 +93,14 @@ def _start_under_patching(body, shown_as, daemon):
             with _none_awaited:
                 _awaited -= 1
         raise
+
+
+def _note_end():
+    global _awaited
+    with _none_awaited:
+        _awaited -= 1
+        _none_awaited.notify_all()
+    return False
 
 
 def _name_as_thread(dummy, target):
