@@ -1,5 +1,7 @@
 """The report, in Markdown."""
 
+from pathlib import Path
+
 from . import stats
 from .peers import PEERS
 from .suites import METRICS, SUITES
@@ -7,6 +9,10 @@ from .targets import TARGETS
 
 ENOUGH = 5  # rounds
 BOUND = 90  # percent of the time: a load that is busy as much may be what is measured
+PROFILED = (
+    "These profiles are of a virtual machine with two cores of an AMD EPYC. They were taken by "
+    "hand, and not in this run."
+)
 
 
 def render(run, plots=()):
@@ -14,6 +20,7 @@ def render(run, plots=()):
     parts = [
         "# Benchmarks of greensock",
         targets(run),
+        profiles(run),
         "## Machine\n\n" + table(["", ""], run["machine"].items()),
         method(run),
         *(suite(name, run["results"], name in plots) for name in run["results"]),
@@ -53,6 +60,19 @@ def targets(run):
     if stats.fewest_rounds(run["results"]) < ENOUGH:
         told += f"\n\nFewer than {ENOUGH} rounds were run: this is a hint, no finding."
     return "## Targets\n\n" + told
+
+
+def profiles(run):
+    """Of every suite in which a target is missed: why, as far as it is known."""
+    missed = {target.suite for target in TARGETS if target.is_met(run["results"]) is False}
+    told = [f"### {name}\n\n{why}" for name, why in known_reasons().items() if name in missed]
+    return "\n\n".join(["## Why targets are missed", PROFILED, *told]) if told else ""
+
+
+def known_reasons():
+    """Texts by suite, from ``profiles.md``."""
+    parts = (Path(__file__).parent / "profiles.md").read_text().split("## ")[1:]
+    return {name: why.strip() for name, _, why in (part.partition("\n") for part in parts)}
 
 
 def _wording(target):

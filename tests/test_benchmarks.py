@@ -327,6 +327,17 @@ def test_report_names_missed_targets_and_too_few_rounds():
     assert "Fewer than 5 rounds" in text
 
 
+def test_report_says_why_targets_are_missed():
+    """For the suites where they are, and for no other."""
+    assert set(report.known_reasons()) <= {target.suite for target in TARGETS}
+    missed = report.render(a_run(results(greensock=[1000], gevent=[1000])))
+    assert "## Why targets are missed" in missed
+    assert "### echo\n\n" + report.known_reasons()["echo"] in missed
+    assert "### udp" not in missed
+    met = report.render(a_run(results(greensock=[1600], gevent=[1000])))
+    assert "Why targets" not in met
+
+
 def test_report_names_what_is_missing():
     changes = {
         "absent": {"uvloop-streams": "uvloop is not installed"},
