@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import machine, plots, report
+from . import machine, network, plots, report
 from .building import built
 from .irc import cli as irc
 from .options import Parser, as_many_files_as_allowed, ended_in_order, one_of, positive
@@ -74,6 +74,7 @@ def main(argv=None):
     if argv[:1] == ["irc"]:
         return irc.main(argv[1:])
     options = parse(argv)
+    network.separate()
     with ended_in_order(), built() as tools:
         told = carry_out(options, tools)
     write(told, options.output)

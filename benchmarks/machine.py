@@ -6,6 +6,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
+from .network import control
 from .peers import find
 from .processes import ROOT, cores
 
@@ -21,6 +22,7 @@ def describe(compiler):
         "Cores": f"{os.cpu_count()}; the server on {cores()[0]}, the load on {cores()[1]}",
         "Memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
         "System": f"{platform.system()} {platform.release()}",
+        "Congestion control": control(),
         "Load average at the start": f"{os.getloadavg()[0]:.2f}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "Commit": _first_line(["git", "describe", "--always", "--dirty"]) or "unknown",

@@ -98,6 +98,8 @@ def method(run):
         "of the server, and only one slow enough to let it fall asleep would pay for them. It is "
         "busy while there are answers, and idle while it asks in vain. "
         "For TLS it is always in Python, and the bound: compare the CPU per request there.",
+        "If the system allows it, all of this happens in a network of its own, where reno controls "
+        "congestion. bbr would pace what is sent with timers, and bulk would measure those.",
         "Server CPU is that of its process and of those it forks. Every server listens with the "
         "same backlog, and forks as many children as there are connections. `±` is half of what "
         "lies between the best and the worst round. Where many connections kept neither core busy, "

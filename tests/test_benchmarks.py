@@ -494,6 +494,19 @@ def test_proxies_that_are_no_python_are_measured(program, tmp_path):
     assert "absent" != told["machine"][program]
 
 
+def test_run_has_a_network_of_its_own_where_that_is_allowed():
+    """Who is without stays where they are, and whatever is there can be reached."""
+    program = (
+        "import os, socket; from benchmarks import network"
+        "; before = os.readlink('/proc/self/ns/net')"
+        "; network.separate(); after = os.readlink('/proc/self/ns/net')"
+        "; listener = socket.create_server(('127.0.0.1', 0))"
+        "; socket.create_connection(listener.getsockname(), 10)"
+        "; assert before == after or network.control() == 'reno', network.control()"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=ROOT, check=True)
+
+
 def test_wrong_name_is_one_line_and_status_2():
     assert (2, "", 1) == (lambda s, out, err: (s, out, err.count("\n")))(*command("ecco"))
 
