@@ -201,34 +201,31 @@ class Flow:
             self._pipe = None
 
     def _splice(self):
-        """Move what there is through the pipe, which is empty."""
+        """Move what there is through the pipe, which is empty.
+
+        Once a turn: what has come since is little, and more comes before the next.
+        """
         pipe = self._pipe
-        for _ in range(IN_A_ROW):
-            try:
-                size = os.splice(self.source.fileno(), pipe.input, pipes.CAPACITY, flags=_SPLICE)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno == errno.EINVAL:  # not from a socket like this
-                    self._may_splice = False
-                    self._end_splicing()
-                else:
-                    self._failed(error)
-                return
-            if not size:
-                self._finish()
-                return
-            self.source.meter.received += size
-            pipe.held = size
-            if not self._empty_pipe():
-                return
-            if size >= PIECE:
-                self._in_a_row = 0
-                continue
-            self._in_a_row += 1
+        try:
+            size = os.splice(self.source.fileno(), pipe.input, pipes.CAPACITY, flags=_SPLICE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # not from a socket like this
+                self._may_splice = False
+                self._end_splicing()
+            else:
+                self._failed(error)
+            return
+        if not size:
+            self._finish()
+            return
+        self.source.meter.received += size
+        pipe.held = size
+        if self._empty_pipe():
+            self._in_a_row = 0 if size >= PIECE else self._in_a_row + 1
             if self._in_a_row == SMALL:
                 self._end_splicing()
-            return
 
     def _empty_pipe(self):
         """Give the sink what the pipe holds; whether it took all."""
