@@ -2,7 +2,7 @@
 
 import socket
 import struct
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import gevent.socket
 
@@ -49,6 +49,8 @@ def asking(server, data=b""):
     with connect(server) as client:
         client.sendall(data)
         yield client
+        with suppress(OSError):  # a child may have a copy of it, which stays open
+            client.shutdown(socket.SHUT_RDWR)
 
 
 def exactly(sock, size):

@@ -151,7 +151,7 @@ def test_checks_find_out_how_upstreams_are(model, path):
     """Also with nobody to forward for, as long as one is down; and not when all are well."""
     with listening() as one, Forwarding(model, one) as on:
         toolbox = on.server.toolbox
-        checks = Checks(on.upstreams, toolbox, 0.01, path=path, send_proxy=2)
+        checks = Checks(on.upstreams, toolbox, 0.01, timeout=1, path=path, send_proxy=2)
         checks.start()
         assert not any(used.is_set() for used in checks._used)
         on.server.RequestHandlerClass.checks = checks

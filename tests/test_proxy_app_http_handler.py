@@ -231,7 +231,6 @@ def test_who_must_log_in_does(model):
             client.sendall(asked(listener, basic(b"name:word")))
             with accepted(listener) as onward:
                 assert b"Authorization" not in head_of(onward)
-                client.shutdown(socket.SHUT_RDWR)
         with asking(server, to_connect(listener)) as client:
             assert head_of(client).startswith(b"HTTP/1.1 407 ")
 

@@ -111,7 +111,6 @@ def test_who_must_log_in_does(model):
             with accepted(listener) as onward:
                 assert b"\5\2\1\0\5\0" == exactly(client, 6)
                 assert b"hello" == exactly(onward, 5)
-                client.shutdown(socket.SHUT_RDWR)  # a child has a copy of it, which stays open
         with asking(server, BY_PASSWORD + login(b"wrong") + request) as client:
             assert b"\5\2\1\1" == rest(client)
         with asking(server, FREE + request) as client:

@@ -22,7 +22,7 @@ def main(argv=None):
         print(f"proxy: {error}", file=sys.stderr)
         return 2
     except ImportError as error:
-        print(f"proxy: {error}; pip install h11", file=sys.stderr)
+        print(f"proxy: {error}; pip install 'greensock[examples]'", file=sys.stderr)
         return 2
     return service.run()
 

@@ -209,6 +209,8 @@ def _rule(allows):
 
 
 def _names(text):
+    if "any" in text.split(","):
+        raise argparse.ArgumentTypeError("'any' could then claim to be anybody: name the proxies")
     _networks(text)
     return text.split(",")
 
