@@ -1,5 +1,7 @@
-"""All commands: to import it is to have them."""
+"""All commands, and all changes: to import it is to have them."""
 
 from . import about, capabilities, joining, moding, registering, seeing, talking
+from . import identities, membership, speech, standing
 
-__all__ = ["about", "capabilities", "joining", "moding", "registering", "seeing", "talking"]
+COMMANDS = about, capabilities, joining, moding, registering, seeing, talking
+CHANGES = identities, membership, speech, standing

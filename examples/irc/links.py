@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import changes
+from .contested import Contested
+from .identities import introduction
 from .people import Server
 from .wire import Message, parse_any
 
@@ -59,6 +61,7 @@ class Link:
         self._peers: dict[str, _Peer] = {}
         self._asked: dict[str, float] = {}
         self._out: deque[tuple[str, Message]] = deque()
+        self._contested = Contested()
         self._number = 0
         self._took_at = network.now()
 
@@ -76,6 +79,7 @@ class Link:
 
     def say(self, message: Message) -> None:
         """Tell all others what has changed."""
+        self._contested.note_said(message)
         self._put(EVERYBODY, message)
 
     def leave(self) -> None:
@@ -92,11 +96,14 @@ class Link:
         lines = [self._own("FROM", self._network.me.name, str(self._number), target)]
         while self._out and self._out[0][0] == target and len(lines) <= MOST_LINES:
             lines.append(self._out.popleft()[1])
+        if target == EVERYBODY:
+            self._contested.note_sent(self._number, lines)
         return b"".join([message.tagged_line(None) for message in lines])
 
     def forget(self) -> None:
         """Nobody hears what is to be sent."""
         self._out.clear()
+        self._contested.forget()
 
     def _own(self, command: str, *params: str) -> Message:
         return Message(command, params, self._network.me.sid)
@@ -112,7 +119,7 @@ class Link:
     def _all_there_is(self) -> Iterator[Message]:
         own = self._network.own
         for user in own.values():
-            yield changes.introduction(user)
+            yield introduction(user)
             if user.away:
                 yield Message("AWAY", (user.away,), user.uid)
         for channel in self._network.channels.values():
@@ -137,7 +144,11 @@ class Link:
         if envelope is None or envelope.command != "FROM" or len(envelope.params) != 3:
             return
         name, number, target = envelope.params
-        if envelope.source == self._network.me.sid or not number.isdecimal():
+        if not number.isdecimal():
+            return
+        if envelope.source == self._network.me.sid:
+            for message in self._contested.come_back(int(number)):
+                changes.apply(self._network, message)
             return
         server = Server(envelope.source, name)
         if self._is_news(server.sid, int(number)) and target in (EVERYBODY, self._network.me.sid):
@@ -172,6 +183,7 @@ class Link:
         elif message.source.startswith(server.sid):
             try:
                 changes.apply(self._network, message, peer.server)
+                self._contested.note_heard(message)
             except (TypeError, ValueError):
                 pass  # it is of another version, which means something else by it
 

@@ -23,6 +23,9 @@ from .wire import Message
 
 VERSION = f"greensock-{greensock.__version__}"
 
+# Channels that nobody is in any more.
+MOST_ABANDONED = 100
+
 assert commands  # sessions obey them
 
 
@@ -73,6 +76,7 @@ class Network:
         self.invisible: set[User] = set()
         self.nicks: dict[str, User] = {}
         self.channels: dict[str, Channel] = {}
+        self._abandoned: dict[str, Channel] = {}
         self.clocks = Clocks(self.settings)
         self._count = 0
 
@@ -146,6 +150,18 @@ class Network:
     def note_modes(self, user: User) -> None:
         """Their modes have changed."""
         (self.invisible.add if "i" in user.modes else self.invisible.discard)(user)
+
+    def abandon(self, channel: Channel) -> None:
+        """The last member has left. It is kept for a while: another server may think otherwise."""
+        del self.channels[fold(channel.name)]
+        self._abandoned[fold(channel.name)] = channel
+        while len(self._abandoned) > MOST_ABANDONED:
+            del self._abandoned[next(iter(self._abandoned))]
+
+    def revive(self, name: str, since: int) -> Channel | None:
+        """The channel of that name and age, if its last member has just left."""
+        channel = self._abandoned.pop(fold(name), None)
+        return channel if channel is not None and channel.since == since else None
 
     # Telling
 

@@ -5,7 +5,7 @@ import hmac
 from . import numerics
 from .about import tell_motd, tell_numbers
 from .audience import stamp
-from .changes import introduction
+from .identities import introduction
 from .limits import REALNAME_LENGTH, REASON_LENGTH, SUPPORTED
 from .names import as_user, is_nick
 from .people import User
