@@ -19,11 +19,18 @@ def separate():
     In theirs is a loopback and nobody else. What is sent there is not paced: bbr, where the system
     has it, does so with a timer for each packet, and on a loopback little else would be measured.
     """
-    if not sys.platform.startswith("linux") or ctypes.CDLL(None).unshare(CLONE_NEWNET):
+    if not sys.platform.startswith("linux"):
         return
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
-    CONTROL.write_text("reno")
+    libc = ctypes.CDLL(None)
+    with open("/proc/self/ns/net") as old:
+        if libc.unshare(CLONE_NEWNET):
+            return
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
+            CONTROL.write_text("reno")
+        except OSError:  # who may make one need not be allowed to set it up
+            libc.setns(old.fileno(), CLONE_NEWNET)
 
 
 def control():
