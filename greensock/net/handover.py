@@ -3,7 +3,7 @@
 A gevent socket belongs to one hub and an SSL socket to the descriptor it was made for, so what
 crosses is the descriptor in a plain socket; the worker makes of it what suits the place it runs
 in. Only sockets that nobody wrapped yet are touched: what an application's own ``get_request``
-made of a connection is left as it is.
+made of a connection is left as it is, but for the hub that it waits on.
 """
 
 import _socket
@@ -19,6 +19,7 @@ from . import native
 from .bounded import BoundedSocket
 from .datagrams import DatagramSocket
 from .guards import make_guard
+from .hubs import is_parents
 from .sockets import CooperativeSocket
 
 # Reads of 64 KiB, of a peer that may send on and on. By default Linux keeps 6 MiB at most for one.
@@ -31,15 +32,20 @@ RESET = struct.pack("ii", 1, 0)
 family_of = _socket.socket.family.__get__
 type_of = _socket.socket.type.__get__
 
+# Freeing one would touch a loop that is gone.
+_watchers_of_parents: list[Any] = []
+
 _loading = make_guard()
 _tls_kinds: Any = None
 
 
 def cooperative(sock):
     """The connection as a gevent socket on this thread's hub; ``sock`` is used up."""
-    if type(sock) is not native.Socket:
-        return sock
-    return _rebuilt(CooperativeSocket, sock)
+    if type(sock) is native.Socket:
+        return _rebuilt(CooperativeSocket, sock)
+    if is_tls(sock) and isinstance(sock, gevent.socket.socket):
+        _bring_home(sock)
+    return sock
 
 
 def blocking(sock):
@@ -66,6 +72,24 @@ def _rebuilt(kind, sock):
     if timeout is not None:
         rebuilt.settimeout(timeout)
     return rebuilt
+
+
+def _bring_home(sock):
+    """Have ``sock``, which nobody waits on, wait on this thread's hub.
+
+    TLS cannot be taken to another socket.
+    """
+    hub = get_hub()
+    if sock.hub is hub:
+        return
+    abroad, sock.hub = sock.hub, hub
+    left = sock._read_event, sock._write_event
+    sock._read_event, sock._write_event = (hub.loop.io(sock.fileno(), side) for side in (1, 2))
+    if is_parents(abroad):
+        _watchers_of_parents.extend(left)
+    else:
+        for watcher in left:
+            abroad.loop.run_callback_threadsafe(watcher.close)
 
 
 class View:

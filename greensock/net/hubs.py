@@ -153,6 +153,11 @@ def borrowed_hub():
             discard_hub()
 
 
+def is_parents(hub: Any) -> bool:
+    """Whether ``hub`` is one of the process that this one was forked from."""
+    return any(each is hub for each, _ in _parents_hubs)
+
+
 def start_afresh_in_child() -> None:
     """Give a forked child a hub of its own and the signal dispositions a new program has.
 
