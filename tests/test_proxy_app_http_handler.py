@@ -184,6 +184,39 @@ def test_why_nobody_answers_is_told(model):
 
 
 @models
+def test_whoever_asks_for_a_head_gets_no_more(model):
+    with proxying(Http, model, rules=Rules()) as server, listening() as listener:
+        data = asked(listener, method="HEAD") + asked(listener, method="HEAD")
+        with asking(server, data) as client:
+            for _ in range(2):
+                assert head_of(client).startswith(b"HTTP/1.1 403 ")
+
+
+@models
+def test_what_a_server_says_unasked_is_nobodys_answer(model):
+    with proxying(Http, model) as server, listening() as listener:
+        with asking(server, asked(listener)) as client, accepted(listener) as onward:
+            head_of(onward)
+            onward.sendall(OK + OK)
+            assert b"ok" == exactly(client, len(head_of(client)) and 2)
+            client.sendall(asked(listener))
+            with accepted(listener) as again:
+                assert b"GET" == head_of(again)[:3]
+
+
+@models
+def test_a_body_that_was_not_asked_for_is_not_waited_for(model):
+    """The answer came instead of leave to send it."""
+    with proxying(Http, model) as server, listening() as listener:
+        request = asked(listener, "Content-Length: 3", "Expect: 100-continue", method="POST")
+        with asking(server, request) as client, accepted(listener) as onward:
+            head_of(onward)
+            onward.sendall(b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n")
+            assert head_of(client).startswith(b"HTTP/1.1 417 ")
+            assert (b"", b"") == (rest(client), rest(onward))
+
+
+@models
 @pytest.mark.parametrize(
     "data, status",
     [

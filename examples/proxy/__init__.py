@@ -3,9 +3,7 @@
     python -m examples.proxy --http 127.0.0.1:8080 --socks 127.0.0.1:1080
     curl --proxy http://127.0.0.1:8080 http://example.org/
 
-``python -m examples.proxy --help`` says what else it can do. README tells of it. It
-takes h11, and to read PROXY headers the package proxy-protocol: ``pip install
-'greensock[examples,proxy]'``.
+README beside it says what else it can do, and what it takes.
 
 The class of the small forwarder, proxy.py, is here as well: where there is a package, Python finds
 no module of its name.

@@ -1,6 +1,7 @@
 """``python -m examples.proxy``."""
 
 import logging
+import resource
 import sys
 
 from .options import UsageError, parse
@@ -18,6 +19,7 @@ def main(argv=None):
         from .serving import Service
 
         service = Service(options)
+        _have_descriptors()
     except UsageError as error:
         print(f"proxy: {error}", file=sys.stderr)
         return 2
@@ -25,6 +27,12 @@ def main(argv=None):
         print(f"proxy: {error}; pip install 'greensock[examples]'", file=sys.stderr)
         return 2
     return service.run()
+
+
+def _have_descriptors():
+    """Take as many as the system lets this process have: each connection needs two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
 """Forwarding to several upstreams, over TCP."""
 
+import errno
+
 from greensock import ProxyHeader
 
 from .handling import ProxyHandler, abort, keep_alive, was_reset
 from .upstreams import FINISHED, REACHED, NoUpstream
+
+# What is wanting here, and no fault of an upstream's.
+_OUR_OWN = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 
 
 class Forward(ProxyHandler):
@@ -38,6 +43,8 @@ class Forward(ProxyHandler):
         try:
             onward = self.toolbox.connect(upstream.address, self.connect_timeout)
         except OSError as error:
+            if error.errno in _OUR_OWN:
+                raise
             self.upstreams.note_failure(upstream, REACHED)
             self.note("not reached", upstream.name, error)
             return False

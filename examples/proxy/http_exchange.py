@@ -70,6 +70,7 @@ class Exchange:
 
     def __init__(self, near, far, request, target, toolbox):
         self.was_answered = False
+        self._is_unwanted = False
         self.fault = None
         self._near = near
         self._far = far
@@ -88,13 +89,14 @@ class Exchange:
             return self._send_response()
         self._far.tell(head)
         task = self._toolbox.spawn(self._send_body)
-        status = None
+        goes_on = False
         try:
             status = self._send_response()
+            # Whoever has answered and means to go on is going to read the rest of the body.
+            goes_on = self._far.http.their_state is h11.DONE and not self._is_unwanted
             return status
         finally:
-            # Whoever has answered and means to go on is going to read the rest of the body.
-            if status is None or self._far.http.their_state is not h11.DONE:
+            if not goes_on:
                 if self._far.http.our_state is h11.SEND_BODY:
                     self._near.shut(socket.SHUT_RD)
                 self._far.shut(socket.SHUT_RDWR)
@@ -120,6 +122,9 @@ class Exchange:
             event = self._far.hear()
             if isinstance(event, (h11.Response, h11.InformationalResponse)):
                 status = event.status_code
+                if status >= 200:
+                    # A client that waits for leave to send its body has not got it.
+                    self._is_unwanted = self._near.http.they_are_waiting_for_100_continue
                 if status >= 200 or self._request.http_version >= b"1.1":
                     self.was_answered = True
                     self._near.tell(response_back(event))

@@ -23,6 +23,7 @@ class Http(ProxyHandler):
         self.lock = self.toolbox.Lock()
         self.near = Peer(self.request, h11.SERVER, self.lock)
         self.far = self.where = None
+        self.wants_head = False
 
     def finish(self):
         self._leave_server()
@@ -52,7 +53,10 @@ class Http(ProxyHandler):
             if self.near.rest:  # or else it has merely nothing to ask
                 self._refuse(HTTPError(408, f"no whole request came in {self.patience:g} s"))
             return None
-        return event if isinstance(event, h11.Request) else None
+        if not isinstance(event, h11.Request):
+            return None
+        self.wants_head = event.method == b"HEAD"
+        return event
 
     def _answer(self, request):
         """Have a request answered; whether there may be another one after it."""
@@ -125,7 +129,7 @@ class Http(ProxyHandler):
         """Be connected to a server; whether that was so before."""
         where = target.host, target.port
         if self.far is not None:
-            if self.where == where and not _says_something(self.far.sock):
+            if self.where == where and not self.far.rest and not _says_something(self.far.sock):
                 return True
             self._leave_server()
         onward = self._dial(target)
@@ -156,7 +160,8 @@ class Http(ProxyHandler):
         if error.status == 407:
             headers.append(_LOG_IN)
         response = h11.Response(status_code=error.status, headers=headers)
-        self.near.tell(response, h11.Data(data=text), h11.EndOfMessage())
+        body = [] if self.wants_head else [h11.Data(data=text)]
+        self.near.tell(response, *body, h11.EndOfMessage())
         return self._is_over()
 
 

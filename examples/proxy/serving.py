@@ -134,6 +134,8 @@ class Service:
                 self._open(own)
             elif options.status is not None:
                 self._sites[0].server.status_address = _text(options.status)
+                if options.status[0] != "localhost":  # which nobody reaches anyway
+                    own.append(options.status)
             self._at_the_end = at_the_end.pop_all()
 
     def _open(self, own):
