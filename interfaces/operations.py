@@ -114,9 +114,10 @@ class IAdmission(Interface):
 
         New clients wait in the system's queue; with ``release`` the listener is closed, and
         they are refused. Do not release one that somebody else holds as well, as systemd does: its
-        clients wait there, and ``resume`` finds the address in use. Returns when the loop has stopped taking, except in a handler, on the
-        serving greenlet and in a signal handler, where it asks and returns. It may be called
-        before ``serve_forever``.
+        clients wait there, and ``resume`` finds the address in use.
+
+        Returns when the loop has stopped taking, except in a handler, on the serving greenlet and
+        in a signal handler, where it asks and returns. It may be called before ``serve_forever``.
         """
 
     def resume():

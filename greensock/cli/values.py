@@ -22,7 +22,7 @@ def seconds(text: str) -> float | None:
 
 def lag(text: str) -> float:
     """Seconds, 0 or more."""
-    value = seconds(text)
+    value = _number(text, "no number of seconds, 0 or more", float, lambda value: value >= 0)
     if value is None:
         raise ArgumentTypeError("'none' would be for ever; give a number of seconds")
     return value
