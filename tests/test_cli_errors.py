@@ -85,8 +85,8 @@ COMMAND_LINES = {
     "a number of seconds nor 'none'; see 'greensock serve --help'",
     "serve handlers_cli:Lines --drain-timeout -1": "argument --drain-timeout: ",
     "serve handlers_cli:Lines --drain-timeout nan": "'nan' is neither a number",
-    "serve handlers_cli:Lines --ready-lag -1": "argument --ready-lag: '-1' is no number of seconds, "
-    "0 or more; see ",
+    "serve handlers_cli:Lines --ready-lag -1": "argument --ready-lag: '-1' is no number of "
+    "seconds, 0 or more; see ",
     "serve handlers_cli:Lines --log-level loud": "argument --log-level: invalid choice: 'loud'",
     "serve handlers_cli:Lines --bind 9000": "'9000' is no endpoint: write tcp://HOST:PORT, ",
     "serve handlers_cli:Lines --bind tcp://localhost": "'tcp://localhost' has no port: ",
