@@ -178,3 +178,4 @@ def test_clients_are_known_by_their_networks():
     assert ("::ffff:10.1.2.3", 1, 0, 0) in some  # as a socket for both families has them
     assert ("192.0.2.1", 1) not in some
     assert ("192.0.2.1", 1) in Networks([None])
+    assert "/run/client" not in some and "/run/client" in Networks([None])

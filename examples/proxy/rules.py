@@ -130,11 +130,11 @@ class Networks:
         self._networks = tuple(networks)
 
     def __contains__(self, address):
+        if None in self._networks or not isinstance(address, tuple):
+            return None in self._networks  # it may come from a Unix socket, by way of a proxy
         ip = ip_address(address[0].partition("%")[0])
         ip = getattr(ip, "ipv4_mapped", None) or ip
-        return any(
-            each is None or each.version == ip.version and ip in each for each in self._networks
-        )
+        return any(each.version == ip.version and ip in each for each in self._networks)
 
 
 def forms_of(ip):
