@@ -513,6 +513,7 @@ def test_the_page_needs_nothing_from_elsewhere(status):
     assert not re.search(rb"https?://|\bsrc=|\son\w+=|\sstyle=|innerHTML", body)
 
 
+@pytest.mark.worldless
 @needs_chromium
 def test_the_page_works_in_a_browser(server, status):
     """It shows who is connected, draws its plots, and breaks no rule of its own policy."""
