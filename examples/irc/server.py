@@ -36,7 +36,6 @@ class Client(greensock.StreamRequestHandler):
         super().setup()
         self.host = host_of(self.client_address)
         self.is_secure = hasattr(self.request, "cipher")
-        self.end = self.hang_up
         self._lines = Lines()
         self._session = self.server.network.welcome(self)
 
@@ -51,6 +50,10 @@ class Client(greensock.StreamRequestHandler):
     def finish(self) -> None:
         self._session.lost(self.server.why_lost(self))
         super().finish()
+
+    def end(self) -> None:
+        """See Network.welcome."""
+        self.hang_up()
 
     def draining(self) -> None:
         self._session.draining()
