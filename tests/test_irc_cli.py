@@ -100,11 +100,12 @@ def test_workers_are_servers_of_one_network(tmp_path):
 @pytest.mark.parametrize("model", ["thread", pytest.param("prefork", marks=needs_redis)])
 def test_browsers_are_in_the_same_rooms(model, tmp_path):
     """Whichever process they have come to; and an origin of theirs may be let in."""
-    args = "-m", "examples.irc", "--bind", "127.0.0.1:0", "--web", "127.0.0.1:0", "--model", model
-    args += "--web-origin", "https://chat.example"
+    options = "--bind", "127.0.0.1:0", "--web", "127.0.0.1:0", "--model", model
+    args = "-m", "examples.irc", *options, "--web-origin", "https://chat.example"
     with ExitStack() as at_the_end:
         if model == "prefork":
             redis = at_the_end.enter_context(redis_running(tmp_path))
+            args = "-m", "gevent.monkey", "--module", *args[1:]  # which forks other sockets
             args += "--workers", "2", "--bus", redis.url
         elsewhere, web = at_the_end.enter_context(running(*args, log=NOTES, places=2))
         ann = at_the_end.enter_context(Chatter.connect(elsewhere))

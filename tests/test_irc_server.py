@@ -1,11 +1,14 @@
 """IRC over sockets, under each model."""
 
+import signal
+
 import pytest
 
+from examples.irc.__main__ import listen_to_signals
 from examples.irc.network import Settings
 from examples.irc.server import Client, hall_class
 from tests import programs, tls
-from tests.helpers import LOCAL, served, wait_until
+from tests.helpers import LOCAL, connect, rest, served, wait_until
 
 MODELS = ["greenlet", "thread"]
 
@@ -115,3 +118,20 @@ def test_silence_holds_no_greenlet():
         ann.send(b"PI")
         wait_until(lambda: ["parked"] == [each.state for each in server.connections])
         ann.say("NG x").hear("PONG")
+
+
+def test_a_signal_may_come_at_any_moment():
+    """Even to who has locked the network at that, which all are told in."""
+    with served(hall_class("greenlet")(LOCAL, Client), "greenlet") as server:
+        with connect(server) as client:
+            wait_until(lambda: server.connections)
+            ends = signal.SIGINT, signal.SIGTERM
+            before = {number: signal.getsignal(number) for number in ends}
+            try:
+                listen_to_signals(server)
+                with server.network.lock:
+                    signal.raise_signal(signal.SIGTERM)
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+            assert b"(Server is shutting down)" in rest(client)

@@ -234,7 +234,7 @@ def test_both_doors_are_kept_alike(model):
     """Limits hold for each, and certificates are loaded again for both."""
     certificates = [tls.CERTIFICATE]
     about = {
-        "web": (socket.create_server(LOCAL), Page),
+        "web": (socket.create_server(LOCAL).detach(), Page),
         "ssl_context": staticmethod(lambda: tls.server_context(certificates[0])),
         "max_connections_per_peer": 1,
     }

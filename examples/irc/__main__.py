@@ -28,11 +28,11 @@ def main(args: Sequence[str] | None = None) -> int:
         with _open(options) as server:
             logging.basicConfig(format="irc: %(message)s")
             _have_descriptors()
-            _listen_to_signals(server)
+            listen_to_signals(server)
             print(f"irc: listening on {_place_of(server.socket)}, model {options.model}")
             if server.web is not None:
                 scheme = "http" if server.ssl_context is None else "https"
-                print(f"irc: a page for browsers is at {scheme}://{_place_of(server.web[0])}/")
+                print(f"irc: a page for browsers is at {scheme}://{_web_place(server.web[0])}/")
             sys.stdout.flush()
             server.serve_forever()
     except BusError as error:
@@ -61,7 +61,8 @@ def _open(options: Any) -> Any:
         names["workers"] = options.workers
     if options.web is not None:
         page = _page(options.web_origin)
-        names["web"] = _listener(options.web), page
+        # Under monkey patching no worker could use the socket, which would be of another hub.
+        names["web"] = _listener(options.web).detach(), page
     base = hall_class(options.model)
     with _listening_on(options.bind):
         return type(base.__name__, (base,), names)(options.bind, Client)
@@ -97,17 +98,23 @@ def _place_of(listener: socket.socket) -> str:
     return address_text(listener.getsockname())
 
 
+def _web_place(descriptor: int) -> str:
+    with socket.socket(fileno=os.dup(descriptor)) as listener:
+        return _place_of(listener)
+
+
 def _have_descriptors() -> None:
     """As many as there may be: a client is one."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _listen_to_signals(server: Any) -> None:
+def listen_to_signals(server: Any) -> None:
     if server.model == "prefork":
         return  # it does so itself
     for number in signal.SIGINT, signal.SIGTERM:
-        signal.signal(number, lambda *_: server.drain())
+        # Not at once: whoever is interrupted may have locked the network.
+        signal.signal(number, lambda *_: server.toolbox.spawn(server.drain))
     if server.ssl_context is not None:
         signal.signal(signal.SIGHUP, lambda *_: _reload(server))
 

@@ -85,7 +85,7 @@ class Door:
 class Web(Door):
     """The door for browsers of ``hall``, with the same limits as the other one."""
 
-    def __init__(self, listener: Any, handler: Any, hall: Any) -> None:
+    def __init__(self, listener: int, handler: Any, hall: Any) -> None:
         super().__init__(listener, handler)  # type: ignore[call-arg]
         self.network = hall.network
         self.ssl_context = hall.ssl_context
@@ -97,14 +97,14 @@ class Hall(Door):
     """A server whose process, or each of whose workers, is a server of the network.
 
     ``name``: its name; workers have a number in it. ``settings``: the network's. ``shares_bus``:
-    whether other processes have its ``bus``, too. ``web``: None, or a listening socket for browsers
-    and the handler for them.
+    whether other processes have its ``bus``, too. ``web``: None, or the descriptor of a socket that
+    listens for browsers, and the handler for them.
     """
 
     name = "irc.localhost"
     settings = Settings()
     shares_bus = False
-    web: tuple[socket.socket, Any] | None = None
+    web: tuple[int, Any] | None = None
     worker_index: int | None = None
 
     _web: Any = None
