@@ -14,7 +14,7 @@ import pytest
 from gevent._hub_local import get_hub_if_exists
 
 import greensock
-from greensock.net import native
+from greensock.net import hubs, native
 from greensock.net.threads import start_thread
 from tests import world
 from tests.helpers import (
@@ -124,6 +124,19 @@ def test_what_a_handler_has_started_goes_on_when_it_has_returned(mailbox):
         goes_on.set()
         assert "done" == mailbox.get()
         wait_until(lambda: before >= descriptors())
+
+
+def test_where_nothing_goes_on_it_is_not_searched_for(monkeypatch):
+    """Which takes as long as there are objects."""
+    monkeypatch.setattr(hubs.gc, "get_objects", lambda: pytest.fail("searched"))
+
+    def end():
+        gevent.spawn(gevent.sleep, 0.001).join()
+        left = hubs.greenlets_left()
+        hubs.discard_hub()
+        return left
+
+    assert [] == Call("thread", end).end()
 
 
 def test_a_thread_that_used_gevent_gives_the_descriptors_of_its_hub_back(mailbox):

@@ -86,9 +86,12 @@ def in_hub() -> bool:
 def greenlets_left() -> list[Greenlet]:
     """Those that have not ended on this thread's hub; to be called at the bottom of the thread."""
     hub = get_hub_if_exists()
+    if hub is None:
+        return []
     with suppress(BaseException):  # such as a Timeout that nobody cancelled
-        if hub is None or hub.join(0):
-            return []
+        sleep(0)  # what has ended may be about to say so
+    if hub.loop.activecnt == 0:  # as gevent has it always be with libuv
+        return []
     # Something waits there, which may be no greenlet. Nobody else knows of them all.
     found = (each for each in gc.get_objects() if issubclass(type(each), Greenlet))
     return [each for each in found if each.parent is hub and not each.dead]
