@@ -63,7 +63,7 @@ class Session:
 
     __slots__ = (
         "network", "connection", "host", "user", "draft", "caps", "form", "is_over", "came_at",
-        "spoke_at",         "_credit", "_counted_at", "_early", "_early_bytes", "__weakref__",
+        "spoke_at", "_credit", "_counted_at", "_early", "_early_bytes", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, network: Any, connection: Any) -> None:
