@@ -1,9 +1,11 @@
 """Connections that take longer than the server's limits are cut, whatever handles them."""
 
 import errno
+import gc
 import socket
 import tempfile
 import time
+import weakref
 from contextlib import ExitStack, suppress
 
 import gevent
@@ -17,6 +19,7 @@ from tests.helpers import (
     PATIENCE,
     Call,
     Trap,
+    ask,
     connect,
     every_model,
     forks_beside_threads,
@@ -344,3 +347,13 @@ def test_nothing_is_limited_by_default(model):
     with served(new_server(Trap, model)) as server:
         limits = server.idle_timeout, server.request_timeout, server.send_timeout
         assert (None, None, None) == limits and 10 == server.handshake_timeout
+
+
+@every_model
+def test_a_server_with_limits_is_forgotten_with_the_thread_that_served_it(model):
+    server = new_server(EchoLines, model, idle_timeout=PATIENCE)
+    with served(server):
+        assert b"hello\n" == ask(server)
+    kept = weakref.ref(server)
+    del server
+    wait_until(lambda: gc.collect() >= 0 and kept() is None)

@@ -20,8 +20,8 @@ from . import native
 from .grandchildren import make_hub
 from .guards import make_guard
 from .leaving import discarding, forget_thread, note_thread
-from .ready import close_ready_on
 from .signals import hear_signals
+from .tenants import evict_from
 
 _main_ident = MAIN_THREAD_IDENT
 
@@ -122,7 +122,7 @@ def _destroy(hub):
     # What ends the hub refers to the hub's frames, and they to it: 9 KiB that would stay until the
     # garbage collector finds them, which takes it thousands of threads.
     hub.handle_error = handle_error
-    close_ready_on(hub)
+    evict_from(hub)
     hub.destroy(destroy_loop=True)
     if not hub.dead:
         hub.throw(GreenletExit)

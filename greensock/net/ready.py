@@ -8,6 +8,8 @@ to wait again, it switches to the next one by itself, and only the last one to t
 
 from collections import deque
 
+from .tenants import move_in
+
 
 class Ready(deque):
     """``note`` is what watchers call, with their channel."""
@@ -18,6 +20,7 @@ class Ready(deque):
         # After all watchers were called, and before the hub looks what else there is.
         self._watcher = hub.loop.check(ref=False, priority=-1)
         self._watcher.start(self._begin)
+        move_in(hub, self)
 
     def _begin(self):
         while self:
@@ -28,8 +31,8 @@ class Ready(deque):
         while channel in self:
             self.remove(channel)
 
-    def close(self):
-        """Leave the loop."""
+    def leave(self):
+        """Leave the loop: the hub is about to be destroyed."""
         del self.note
         self._watcher.stop()
         self._watcher.close()
@@ -42,10 +45,3 @@ def ready_on(hub):
     except AttributeError:
         hub._gs_ready = ready = Ready(hub)
         return ready
-
-
-def close_ready_on(hub):
-    """To be called before ``hub`` is destroyed."""
-    ready = vars(hub).pop("_gs_ready", None)
-    if ready is not None:
-        ready.close()

@@ -8,7 +8,8 @@ every kind of socket and for workers in other threads and processes, and is kept
 from time import monotonic
 
 import gevent
-from gevent.hub import getcurrent
+
+from .tenants import move_in, move_out
 
 # Walks are at least so many seconds apart, and while somebody has to be ended or told to end, at
 # most so many.
@@ -44,10 +45,10 @@ class Warden:
         self._cut = cut
         self._kill = kill
         self._tell = tell
-        self._greenlet = None
+        self._timer = None
         self._is_closed = False
         self._has_cut = False
-        self._sleeps = False
+        self._walks = False
 
     def wake(self):
         """Look whether there is anything to do now. Any thread may."""
@@ -67,31 +68,38 @@ class Warden:
         """Do no more than what is left to do for those who are there."""
         self._is_closed = True
 
-    def _begin(self):
-        if self._greenlet is not None:
-            if self._sleeps:
-                self._greenlet.throw(_Woken)
-        elif self._period() is not None:
-            self._greenlet = gevent.spawn_raw(self._run)
+    def leave(self):
+        """Leave the loop: the hub is about to be destroyed."""
+        self._is_closed = True
+        self._stop_timer()
 
-    def _run(self):
-        me = getcurrent()
+    def _begin(self):
+        """Wait until the next walk, from now on. Called on the hub."""
+        self._stop_timer()
+        period = self._period() if self._hub.loop and not self._walks else None
+        if period is not None:
+            self._timer = self._hub.loop.timer(period, ref=False)
+            self._timer.start(self._rise)
+            move_in(self._hub, self)
+
+    def _rise(self):
+        self._stop_timer()
+        self._walks = True
+        gevent.spawn_raw(self._walk_and_rest)
+
+    def _walk_and_rest(self):
         try:
-            while self._greenlet is me:
-                period = self._period()
-                if period is None:
-                    return
-                self._sleeps = True
-                try:
-                    gevent.sleep(period, ref=False)
-                except _Woken:
-                    continue
-                finally:
-                    self._sleeps = False
-                self.walk(lambda: gevent.sleep(0))
+            self.walk(lambda: gevent.sleep(0))
         finally:
-            if self._greenlet is me:
-                self._greenlet = None
+            self._walks = False
+            self._begin()
+
+    def _stop_timer(self):
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.stop()
+            timer.close()
+            move_out(self._hub, self)
 
     def _period(self):
         """Seconds until the next walk; None if there is nothing to walk for."""
@@ -131,10 +139,6 @@ class Warden:
             self._cut(connection, reason)
         elif limits.is_draining and _is_over(connection, now):
             self._tell(connection)
-
-
-class _Woken(BaseException):
-    """Says to look again instead of sleeping on."""
 
 
 def _overdue(connection, limits, now):
