@@ -245,6 +245,36 @@ def test_a_signal_handler_may_ask_for_it(tell):
         signal.signal(signal.SIGUSR1, previous)
 
 
+def test_a_signal_does_not_have_a_handler_wait_for_what_it_holds_itself():
+    """Handlers are told by the hub, and not by whoever the signal has interrupted."""
+
+    class Locking(StreamRequestHandler):
+        def setup(self):
+            super().setup()
+            self.lock = self.toolbox.Lock()
+
+        def handle(self):
+            with self.lock:
+                tell_itself()
+            self.rfile.read()
+
+        def draining(self):
+            with self.lock:
+                self.post(b"told")
+
+    server = new_server(Locking, "greenlet")
+    previous = signal.signal(signal.SIGUSR1, lambda *args: server.drain())
+    try:
+        with serving(server, "greenlet") as call, connect(server) as client:
+            assert b"told" == client.recv(4, socket.MSG_WAITALL)
+            call.end()
+            client.shutdown(socket.SHUT_WR)
+            assert b"" == rest(client)
+            server.server_close()
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+
+
 @pytest.mark.parametrize("model", ["inline", "greenlet", "thread"])
 def test_a_handler_may_ask_for_it(model):
     class Last(StreamRequestHandler):

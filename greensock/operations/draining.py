@@ -9,6 +9,7 @@ import gevent
 
 from .. import events
 from ..net.newcomers import keep_newcomers_out
+from ..net.signals import in_signal_handler
 from ..net.wardens import GRACE, WATCHFUL
 from ..settings import check_setting
 from .admission import Admission
@@ -126,9 +127,11 @@ class Draining(Admission, Oversight):
         if not self._gs_hearing:
             return
         loop = self._gs_loop
-        hub = loop.hub if loop is not None and self._gs_works_on_hub else None
-        if hub is not None and hub.loop and not loop.in_own_thread():
-            # What they wait on is to be touched there alone.
+        hub = None if loop is None else loop.hub
+        is_elsewhere = self._gs_works_on_hub and hub is not None and not loop.in_own_thread()
+        if hub is not None and hub.loop and (is_elsewhere or in_signal_handler()):
+            # What they wait on is to be touched there alone, and whoever a signal has interrupted
+            # may hold a lock that they take.
             hub.loop.run_callback_threadsafe(gevent.spawn_raw, self._gs_tell_handlers)
             return
         # Every step is one that no other thread, nor a signal handler, can come into.
