@@ -4,6 +4,9 @@ Each of its workers has what it has. Without these it is one of 24 MB, more than
 Python's and gevent's.
 """
 
+import pprint
+
+import gevent
 import pytest
 
 from tests.programs import loaded_after
@@ -45,3 +48,9 @@ def test_a_server_with_workers():
 
 def test_a_command_with_workers():
     assert set() == loaded_after(COMMANDING, HEAVY_FOR_A_COMMAND)
+
+
+def test_hubs_format_what_they_report_as_gevent_has_them_do():
+    endless: list = []
+    endless.append(endless)
+    assert pprint.saferepr(endless) == gevent.get_hub().format_context(endless)

@@ -3,21 +3,15 @@
 Everything happens on the hub of the process's one thread, beside the server it serves.
 """
 
-import json
-from collections.abc import Callable
-from contextlib import suppress
 from time import monotonic
-from typing import Any
 
 import gevent
 from gevent.event import Event
-from gevent.socket import socket as Socket
 
-from .. import events, view
+from .. import events
 from ..errors import CommandError
-from ..peers import address_text
 from . import presence
-from .commands import is_meant
+from .answers import answer_all
 from .counting import Counting
 from .memory import resident
 
@@ -50,7 +44,7 @@ class Attendance:
         limit, line = self._server.worker_timeout, self._line
         acts = {"SIGTERM": self._leave, "SIGQUIT": self._cut}
         self._words = presence.begin(limit, self._beat, line, self._hear, **acts)
-        gevent.spawn(self._answer_questions)
+        gevent.spawn(answer_all, self._server, self._ear)
         try:
             self._server.worker_started(self._server.worker_index)
             self._server.serve_forever(self._server._gs_poll_interval)
@@ -129,21 +123,6 @@ class Attendance:
             self._words.stop()
             self._drain()
 
-    def _answer_questions(self):
-        """Answer the desk: a line of JSON for each.
-
-        A question comes with a number, and so does its answer.
-        """
-        with (
-            Socket(fileno=self._ear.detach()) as sock,
-            sock.makefile("rb") as questions,
-            suppress(OSError),  # nobody is left who asks
-        ):
-            for line in questions:
-                number, question, *rest = json.loads(line)
-                answer = _ANSWERS[question](self._server, *rest)
-                sock.sendall(json.dumps([number, answer]).encode() + b"\n")
-
     def _retire(self):
         """Leave, and leave the queue to the others."""
         self._server._gs_leaves_queue = True
@@ -188,27 +167,6 @@ class Attendance:
     def _begin(self, *steps):
         self._tasks.append(gevent.spawn(_do, steps))
 
-
-def _status(server):
-    return server._gs_attendance.status()
-
-
-def _kick(server, peer):
-    """Cut the connections from ``peer``; how many there were."""
-    return sum(
-        server.kick(connection)
-        for connection in server.connections
-        if is_meant(peer, address_text(connection.client_address))
-    )
-
-
-# What the desk may ask: functions of the server, and of what else is asked.
-_ANSWERS: dict[str, Callable[..., Any]] = {
-    "status": _status,
-    "kick": _kick,
-    "connections": lambda server, most: view.connections([server], most),
-    "publish": lambda server: server._gs_attendance.publish(),
-}
 
 # What the supervisor may say.
 _WORDS = {
