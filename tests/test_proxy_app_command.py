@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,9 +62,9 @@ def running(*options, lines=1):
         process.communicate()
 
 
-def curl(*args):
+def curl(*args, status=0):
     done = subprocess.run([CURL, "-sS", *args], capture_output=True, timeout=60, text=True)
-    assert 0 == done.returncode, done.stderr
+    assert status == done.returncode, done.stderr
     return done.stdout
 
 
@@ -101,12 +102,14 @@ def test_curl_gets_through_in_every_mode(model, site, tmp_path):
 
 @with_curl
 @pytest.mark.worldless
-@pytest.mark.parametrize("kind", ["--socks", "--http"])
-def test_curl_gets_through_processes(kind, site):
-    way = "--socks5" if kind == "--socks" else "--proxy"
-    for how in ["--model", "fork"], ["--workers", "2", "--model", "thread"]:
-        with running(kind, "0", "--allow", "127.0.0.1", *how) as (place,):
-            assert "GET 0" == curl(way, place, f"http://{site}/")
+def test_curl_gets_through_processes(site):
+    forking = "--socks", "0", "--http", "0", "--model", "fork"
+    with running(*forking, "--allow", "127.0.0.1", lines=2) as (socks, http):
+        for way in ["--socks5", socks], ["--proxy", http], ["--proxytunnel", "--proxy", http]:
+            assert "GET 0" == curl(*way, f"http://{site}/")
+    working = "--http", "0", "--workers", "2", "--model", "thread"
+    with running(*working, "--allow", "127.0.0.1") as (http,):
+        assert "GET 0" == curl("--proxy", http, f"http://{site}/")
 
 
 @with_curl
@@ -134,23 +137,19 @@ def test_curl_tells_who_it_is_and_so_does_the_proxy():
 @with_curl
 @with_haproxy
 @pytest.mark.worldless
-@pytest.mark.parametrize("kind", ["--http", "--forward"])
-def test_haproxy_goes_before_it(kind, site, tmp_path):
-    """And clients are told by what HAProxy says, not by where it is."""
-    place = "0" if kind == "--http" else f"0={site}"
-    options = kind, place, "--proxy-protocol-in", "127.0.0.1", "--allow", "127.0.0.1"
-    with running(*options, "--clients", "127.0.0.1") as (place,):
-        host, port = place.split(":")
-
-        class Server:
-            server_address = host, int(port)
-
-        with haproxy(tmp_path, Server, front=("", "send-proxy-v2")) as places:
-            front = "%s:%d" % places["front"]
-            if kind == "--http":
-                assert "GET 0" == curl("--proxy", front, f"http://{site}/")
-            else:
-                assert "GET 0" == curl(f"http://{front}/")
+def test_haproxy_goes_before_it(site, tmp_path):
+    """Nobody else may come, as if from it."""
+    places = "--forward", f"0={site}", "--socks", "0", "--http", "0"
+    behind = "--proxy-protocol-in", "127.0.0.1", "--allow", "127.0.0.1"
+    with running(*places, *behind, lines=3) as (forward, socks, http):
+        for place, *way in [forward], [socks, "--socks5"], [http, "--proxy"]:
+            host, port = place.split(":")
+            server = SimpleNamespace(server_address=(host, int(port)))
+            with haproxy(tmp_path, server, front=("", "send-proxy-v2")) as fronts:
+                front = "%s:%d" % fronts["front"]
+                url = f"http://{site}/" if way else f"http://{front}/"
+                assert "GET 0" == curl(*way, *[front][:len(way)], url)
+            assert "" == curl("-o", "/dev/null", f"http://{place}/", status=52)
 
 
 @pytest.mark.worldless

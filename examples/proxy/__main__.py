@@ -4,6 +4,9 @@ import logging
 import resource
 import sys
 
+if not __package__:
+    raise SystemExit("run it from the root of the clone, as: python -m examples.proxy")
+
 from .options import UsageError, parse
 
 

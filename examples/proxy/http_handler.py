@@ -74,8 +74,7 @@ class Http(ProxyHandler):
             status = self._exchange(request, target)
         self.note(str(status), target)
         if status == 101:
-            said = self.far.rest
-            self.request.sendall(said)
+            self.request.sendall(self.far.rest)
             self._join(self.far.sock, target)
             return False
         if not self.far.is_ready_for_more():
@@ -120,9 +119,10 @@ class Http(ProxyHandler):
 
     def _join(self, onward, target):
         """Have both talk, after what the client has said already."""
-        self.request.settimeout(None)
-        onward.settimeout(None)
+        onward.settimeout(self.silence)
         onward.sendall(self.near.rest)
+        for sock in self.request, onward:
+            sock.settimeout(None)
         self.note(self.relay(onward).reason, target)
 
     def _reach(self, target):
