@@ -52,6 +52,11 @@ UwAt+Omx6zaJVi/tuuSawPpueercQupqdQ6FMnk8
 
 def server_context(certificate=CERTIFICATE):
     """A context that shows the certificate."""
+    _learn()
+    return _server_context(certificate)
+
+
+def _server_context(certificate=CERTIFICATE):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     show(context, certificate)
     return context
@@ -91,6 +96,23 @@ def shown(client):
 
 # Most clients want nothing else, and to make one takes longer than to shake hands.
 _common_context = functools.cache(client_context)
+
+
+@functools.cache
+def _learn():
+    """Shake hands once, for OpenSSL to have all it needs.
+
+    Else it would fetch that, under a lock, when a client in this process first shakes hands, and a
+    child that is forked at that moment would wait for the lock for ever.
+    """
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = _server_context().wrap_bio(to_server, to_client, server_side=True)
+    client = _common_context().wrap_bio(to_client, to_server, server_hostname="localhost")
+    for end in client, server, client, server:
+        with suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    client.write(b"said")
+    assert b"said" == server.read()
 
 
 def connect(server, context=None, **options):

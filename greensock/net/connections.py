@@ -7,6 +7,7 @@ from math import inf
 from time import monotonic
 from typing import Any
 
+from gevent._hub_local import get_hub_if_exists
 from zope.interface import implementer
 
 from ..interfaces import IConnection
@@ -198,7 +199,12 @@ class Connection(Job):
         if self.closed_at is not None or self.was_cut or self.request is None:
             return False
         self.was_told = True
-        self.shut(socket.SHUT_RD)
+        hub = getattr(self.request, "hub", None)
+        if hub is None or hub is get_hub_if_exists():
+            self.shut(socket.SHUT_RD)
+        elif hub.loop:
+            # There, for a greenlet that reads by OpenSSL looks whether it was told, and then reads.
+            hub.loop.run_callback_threadsafe(self.shut, socket.SHUT_RD)
         return True
 
     def let_go(self):

@@ -6,6 +6,10 @@ import socket
 from .handover import raw
 from .waking import Condition
 
+# Seconds to wait for the lock of a connection under TLS. It is held for moments, but by the caller
+# itself if that is a signal handler.
+PATIENCE = 0.1
+
 
 class Job:
     """One request in the hands of a worker, or at rest between two messages.
@@ -51,12 +55,19 @@ class Job:
         ``how``: SHUT_RD if only nothing more shall be read.
         """
         sock = raw(self.request)
-        if sock is not None:
-            try:
-                # Not an SSLSocket's own, which would take the TLS away from its worker.
-                _socket.socket.shutdown(sock, how)
-            except OSError:
-                pass  # it has ended on its own
+        if sock is None:
+            return
+        # A thread that reads by OpenSSL looks whether it was told, and then reads, in one step.
+        guard = getattr(self.request, "guard", None) if how == socket.SHUT_RD else None
+        is_held = guard is not None and guard.acquire(timeout=PATIENCE)
+        try:
+            # Not an SSLSocket's own, which would take the TLS away from its worker.
+            _socket.socket.shutdown(sock, how)
+        except OSError:
+            pass  # it has ended on its own
+        finally:
+            if is_held:
+                guard.release()
 
 
 class Crew:
