@@ -139,10 +139,12 @@ class Networks:
 
 def forms_of(ip):
     """The address, and the IPv4 addresses that it stands for or is tunnelled to."""
-    if ip.version == 4 or ip.is_loopback or ip.is_unspecified:
+    if ip.version == 4:
         return [ip]
-    if ip.ipv4_mapped is not None:
+    if ip.ipv4_mapped is not None:  # which may be a loopback, depending on Python's version
         return [ip.ipv4_mapped]  # to the system, it is nothing else
+    if ip.is_loopback or ip.is_unspecified:
+        return [ip]
     packed = ip.packed
     borne = [packed[place:place + 4] for network, place in _BEARING if ip in network]
     if ip in _TEREDO:
