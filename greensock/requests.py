@@ -15,6 +15,7 @@ from .net import handover
 from .net.accepting import acceptor, receiver
 from .net.admission import host_of
 from .net.connections import Connection
+from .net.meters import NOBODY
 from .net.sockets import CooperativeSocket
 from .operations import Operations
 from .operations.certificates import checked_context
@@ -203,8 +204,11 @@ class Requests(Operations):
         return next((job for job in self._gs_connections() if job.request is request), None)
 
     def shutdown_request(self, request: Any) -> None:
-        """End a request: say goodbye to the peer, unless it is to be reset, and close it."""
-        if handover.is_to_be_reset(request):
+        """End a request: say goodbye to the peer, unless it is to be reset, and close it.
+
+        Who was told goodbye would take what it has got for all there is.
+        """
+        if getattr(request, "meter", NOBODY).is_to_be_reset:
             self.close_request(request)
         else:
             super().shutdown_request(request)

@@ -52,6 +52,7 @@ class Connection(Job):
         "seen",
         "cut_at",
         "counted_as",
+        "is_to_be_reset",
         "_proxy",
         "__weakref__",
     )
@@ -69,6 +70,7 @@ class Connection(Job):
         self.accepted_at = self.working_since = monotonic()
         self.closed_at = None
         self.reason = None
+        self.is_to_be_reset = False
         self.handshake_since = 0.0  # monotonic seconds, while it is in the TLS handshake
         self.received = 0
         self.sent = 0

@@ -4,6 +4,7 @@ import _socket
 import os
 import select
 import socket
+import struct
 from contextlib import ExitStack, nullcontext, suppress
 from typing import Any
 
@@ -12,6 +13,9 @@ import gevent.socket
 from . import handover, native
 from .meters import NOBODY
 from .sockets import CooperativeSocket
+
+# Linger, for no seconds.
+_RESET = struct.pack("ii", 1, 0)
 
 
 class End:
@@ -58,7 +62,9 @@ class End:
     def reset(self):
         """Have the peer know, when this is closed, that not all was said."""
         with suppress(OSError):
-            self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, handover.RESET)
+            self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        if self.meter is not NOBODY:
+            self.meter.is_to_be_reset = True
 
     @property
     def is_closed(self):

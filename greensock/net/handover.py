@@ -8,7 +8,6 @@ made of a connection is left as it is, but for the hub that it waits on.
 
 import _socket
 import socket
-import struct
 from functools import lru_cache
 from typing import Any
 
@@ -24,9 +23,6 @@ from .sockets import CooperativeSocket
 
 # Reads of 64 KiB, of a peer that may send on and on. By default Linux keeps 6 MiB at most for one.
 MOST_UNREAD = 100
-
-# What SO_LINGER is when closing a connection resets it: on, and no seconds.
-RESET = struct.pack("ii", 1, 0)
 
 # Plain numbers: making them the enums that sockets show costs a connection more than its accept.
 family_of = _socket.socket.family.__get__
@@ -227,20 +223,6 @@ def send_once(sock, data):
                 break
     except OSError:
         pass  # the peer has gone, or has not sent anything
-
-
-def is_to_be_reset(sock):
-    """Whether closing ``sock`` resets the connection, as after ``relay`` has met with a reset.
-
-    A goodbye before that would have the peer take what it has got for all there is.
-    """
-    inner = raw(sock)
-    if inner is None or type_of(inner) != socket.SOCK_STREAM:
-        return False
-    try:
-        return inner.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(RESET)) == RESET
-    except OSError:
-        return False  # it is closed
 
 
 def raw(sock):

@@ -11,11 +11,13 @@ class Meter:
     ``received``, ``sent``: bytes. ``heard``: how many were received when the last ones were sent,
     -1 before any. ``stuck_since``: when a write began to wait for the peer, in monotonic seconds,
     0.0 if none waits; a byte taken begins it anew. ``outbox``: None, or an Outbox. ``was_told``:
-    whether somebody here has shut the socket for reading.
+    whether somebody here has shut the socket for reading. ``is_to_be_reset``: whether closing it
+    resets the connection, as after ``relay`` has met with a reset.
     """
 
     outbox: Any = None
     was_told = False
+    is_to_be_reset = False
 
     __slots__ = ("received", "sent", "heard", "stuck_since")
 
