@@ -2,6 +2,7 @@
 
 import _socket
 import socket
+from typing import Any
 
 from .handover import raw
 from .waking import Condition
@@ -58,7 +59,7 @@ class Job:
         if sock is None:
             return
         # A thread that reads by OpenSSL looks whether it was told, and then reads, in one step.
-        guard = getattr(self.request, "guard", None) if how == socket.SHUT_RD else None
+        guard: Any = getattr(self.request, "guard", None) if how == socket.SHUT_RD else None
         is_held = guard is not None and guard.acquire(timeout=PATIENCE)
         try:
             # Not an SSLSocket's own, which would take the TLS away from its worker.
