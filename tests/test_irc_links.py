@@ -313,6 +313,26 @@ def test_no_change_breaks_a_server(said):
     assert "421" in person(east, "Carl").say("JOIN #x", "WHO *", "LIST", "XYZZY")[-1]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        b":0w1 UID 0w2 Eve 5 eve host + * :Eve",  # a user is no server
+        b":0w1 CHANNEL #y 5 +nt",
+        b":0w1 JOIN #y 5 q",
+    ],
+)
+def test_what_makes_no_sense_is_passed_over(change):
+    """Or else nobody would get an answer that has it in."""
+    east = Bus().server("east.example")
+    ann = person(east, "Ann")
+    bob = b":0w UID 0w1 Bob 5 bob host + * :Bob"
+    east.others.hear(b"\r\n".join([b":0w FROM west.example 1 *", b":0w BURST", bob]))
+    before = picture(east)
+    east.others.hear(b":0w FROM west.example 2 *\r\n" + change)
+    assert before == picture(east)
+    assert ["352", "352", "315"] == [line.split()[1] for line in ann.say("WHO *")[-3:]]
+
+
 people = st.integers(0, 3)
 steps = st.one_of(
     st.tuples(

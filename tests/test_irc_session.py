@@ -176,6 +176,21 @@ def test_keys_limits_and_bans_keep_out(net, ann, mode, without, with_it, code):
     assert code == codes(bob.say("PART #x", without))[-1]
 
 
+def test_who_is_no_operator_opens_no_door(net, ann, bob):
+    """They may invite, but whoever comes is let in as anybody else is."""
+    eve = person(net, "Eve")
+    ann.say("MODE #x +b eve")
+    eve.say()
+    bob.say("INVITE eve #x")
+    assert ["INVITE", "474"] == codes(eve.say("JOIN #x"))
+
+
+def test_invitations_to_what_has_ended_are_not_kept(net, ann, bob):
+    for name in "#1", "#2", "#3":
+        bob.say(f"JOIN {name}", f"INVITE ann {name}", f"PART {name}")
+    assert 1 == len(ann.session.user.invited)
+
+
 def test_who_leaves_is_seen_to(net, ann, bob):
     assert [":Bob!Bob@10.0.0.1 PART #x :so long"] == bob.say("PART #x :so long")
     assert [":Bob!Bob@10.0.0.1 PART #x :so long"] == ann.say()

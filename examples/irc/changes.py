@@ -38,28 +38,33 @@ Change = Callable[[Any, Any, Message], None]
 
 
 class _Rule(NamedTuple):
-    """``of_servers``: whether a server may be the source; ``of_gone``: or a user who has gone."""
+    """``of_servers``: whether a server may be the source; ``of_gone``: or a user who has gone.
+
+    ``of_users``: whether one who is there may.
+    """
 
     run: Change
     of_servers: bool
     of_gone: bool
+    of_users: bool
 
 
 _CHANGES: dict[str, _Rule] = {}
 
 
 def change(
-    name: str, of_servers: bool = False, of_gone: bool = False
+    name: str, of_servers: bool = False, of_gone: bool = False, of_users: bool = True
 ) -> Callable[[Change], Change]:
     """Have the decorated function be what a message ``name`` does.
 
     It is called with the network, the source, which is a User, and the message. ``of_servers``: the
     source may be a Server, and is one for a user who has gone. ``of_gone``: it is None for such a
-    user. TypeError or ValueError if the parameters are not those of the table.
+    user. ``of_users``: False if it is always a Server. TypeError or ValueError if the parameters
+    are not those of the table.
     """
 
     def enter(function: Change) -> Change:
-        _CHANGES[name] = _Rule(function, of_servers, of_gone)
+        _CHANGES[name] = _Rule(function, of_servers, of_gone, of_users)
         return function
 
     return enter
@@ -73,6 +78,8 @@ def apply(network: Any, message: Message, server: Server | None = None) -> None:
     rule = _CHANGES.get(message.command)
     source = network.users.get(message.source)
     if rule is None or source is None and not (rule.of_servers or rule.of_gone):
+        return
+    if source is not None and not rule.of_users:
         return
     if source is None and rule.of_servers:
         source = server or network.me

@@ -10,7 +10,7 @@ from .people import Server, User
 from .wire import Message
 
 
-@change("UID", of_servers=True)
+@change("UID", of_servers=True, of_users=False)
 def _uid(network: Any, server: Server, message: Message) -> None:
     uid, nick, since, user, host, modes, account, realname = message.params
     if uid in network.users:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from .changes import change, prefix_of
-from .channels import Channel
+from .channels import RANKS, Channel
 from .modes import Change
 from .names import fold
 from .people import Server, User
@@ -17,6 +17,8 @@ def _join(network: Any, user: User | None, message: Message) -> None:
     if user is None:
         _note_age(network, name, int(since))
         return
+    if not set(ranks) <= {*RANKS, "-"}:
+        raise ValueError(f"{ranks} are no ranks")
     channel = channel_of(network, name, int(since))
     ranks = "" if ranks == "-" or int(since) > channel.since else ranks
     if user in channel.members:
@@ -68,7 +70,8 @@ def _invite(network: Any, source: User, message: Message) -> None:
     user, channel = network.users.get(uid), network.find_channel(name)
     if user is None:
         return
-    if channel is not None:
-        user.invited.add(channel)
+    if channel is not None and channel.is_operator(source):
+        # Without those that have ended, which anybody may have made for this alone.
+        user.invited = {each for each in user.invited if each.members} | {channel}
     if user.session is not None:
         user.session.tell(Message("INVITE", (user.nick, name), source.prefix))

@@ -1,6 +1,7 @@
 """What may be a name, which names are the same, and what a mask stands for."""
 
 import re
+from functools import lru_cache
 
 NICK_LENGTH = 30
 CHANNEL_LENGTH = 64
@@ -54,19 +55,41 @@ def as_mask(text: str) -> str:
 def matches(mask: str, text: str) -> bool:
     """Whether ``text`` is one that ``mask``, with its * and ?, stands for."""
     mask, text = fold(mask), fold(text)
-    # Not a regular expression: those of a hostile mask may take for ever.
-    at = here = 0
-    star = retry = -1
-    while here < len(text):
-        if at < len(mask) and mask[at] == "*":
-            star, retry = at, here
-            at += 1
-        elif at < len(mask) and mask[at] in ("?", text[here]):
-            at += 1
-            here += 1
-        elif star >= 0:
-            at = star + 1
-            here = retry = retry + 1
-        else:
+    first, *others = mask.split("*")
+    if "?" not in first and not text.startswith(first):
+        return False  # as most are not, and soon
+    # Not one place after the other: what hostile masks nearly match would take for ever.
+    places = _places(text)
+    if not others:
+        return len(first) == len(text) and bool(_starts(first, places, text))
+    *middle, last = others
+    end = len(text) - len(last)
+    here = len(first)
+    if here > end or not _starts(first, places, text) & 1 or not _starts(last, places, text) >> end:
+        return False
+    for piece in middle:
+        starts = _starts(piece, places, text) >> here
+        if not starts:
             return False
-    return not mask[at:].strip("*")
+        here += (starts & -starts).bit_length() - 1 + len(piece)
+    return here <= end
+
+
+@lru_cache(64)  # one text is compared with many masks
+def _places(text: str) -> dict[str, int]:
+    """Where each character is: a bit for each place."""
+    places: dict[str, int] = {}
+    for place, char in enumerate(text):
+        places[char] = places.get(char, 0) | 1 << place
+    return places
+
+
+def _starts(piece: str, places: dict[str, int], text: str) -> int:
+    """Where in ``text`` a piece of a mask, with its ?, can begin: a bit for each place."""
+    starts = (1 << max(0, len(text) - len(piece) + 1)) - 1
+    for offset, char in enumerate(piece):
+        if char != "?":
+            starts &= places.get(char, 0) >> offset
+            if not starts:
+                break
+    return starts

@@ -47,7 +47,7 @@ def show_changes(network: Any, source: Any, channel: Channel, changes: Iterable[
         network.tell(channel, Message("MODE", (channel.name, *words), prefix_of(source)))
 
 
-@change("CHANNEL", of_servers=True)
+@change("CHANNEL", of_servers=True, of_users=False)
 def _channel(network: Any, server: Server, message: Message) -> None:
     name, since, letters, *params = message.params
     channel = channel_of(network, name, int(since))
@@ -113,7 +113,7 @@ def _set_mode(network: Any, source: Any, channel: Channel, change: Change) -> Ch
     return change
 
 
-@change("BAN", of_servers=True)
+@change("BAN", of_servers=True, of_users=False)
 def _ban(network: Any, server: Server, message: Message) -> None:
     name, since, mask, by, at = message.params
     channel = network.find_channel(name)
