@@ -4,7 +4,7 @@ import errno
 
 from greensock import ProxyHeader
 
-from .handling import ProxyHandler, abort, keep_alive, was_reset
+from .handling import ProxyHandler, keep_alive, was_reset
 from .upstreams import FINISHED, REACHED, NoUpstream
 
 # What is wanting here, and no fault of an upstream's.
@@ -34,7 +34,7 @@ class Forward(ProxyHandler):
                         return
             except NoUpstream as error:
                 self.note("no upstream", reason=error)
-                abort(self.request)
+                self.cut_off()
                 return
             tried.append(upstream)
 

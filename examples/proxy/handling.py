@@ -38,20 +38,32 @@ class ProxyHandler(BaseRequestHandler):
     users = None
     outcomes = None
 
+    is_cut_off = False
+
     def handle(self):
         if self.clients is not None and self.client_address not in self.clients:
             self.note("client not allowed")
-            abort(self.request)
+            self.cut_off()
             return
         keep_alive(self.request)
         try:
             self.serve()
         except TimeoutError:
             self.note("timed out")
-            abort(self.request)
+            self.cut_off()
         except OSError as error:
             self.note("broken off", reason=error)
-            abort(self.request)
+            self.cut_off()
+
+    def finish(self):
+        if self.is_cut_off:
+            self.request.close()  # or else it is told goodbye first, which passes for the end
+        super().finish()
+
+    def cut_off(self):
+        """Have the client told, by a reset in the end, that not all was said."""
+        self.is_cut_off = True
+        abort(self.request)
 
     def connect(self, host, port):
         """A connection to there; PermissionError if that is not allowed, OSError if it fails."""
@@ -63,7 +75,7 @@ class ProxyHandler(BaseRequestHandler):
         """Have both talk until they are done; an IRelayed. Who is cut off is told so by a reset."""
         relayed = relay(self.request, onward, self.silence)
         if relayed.reason != "finished":
-            abort(self.request)
+            self.cut_off()
             abort(onward)
         return relayed
 

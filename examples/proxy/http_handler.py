@@ -4,7 +4,7 @@ import select
 
 import h11
 
-from .handling import ProxyHandler, abort
+from .handling import ProxyHandler
 from .http import HTTPError, credentials_of, has_body, is_repeatable, target_of
 from .http_exchange import LONGEST_HEAD, Exchange, Peer
 from .socks import Reply, code_of
@@ -153,7 +153,7 @@ class Http(ProxyHandler):
         """Tell the client why its request is not answered; whether there may be another one."""
         self.note(str(error.status), reason=error.reason)
         if self.near.http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
-            abort(self.request)
+            self.cut_off()
             return False
         text = f"{error.reason}\n".encode("ascii", "backslashreplace")
         headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))]
