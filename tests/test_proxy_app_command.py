@@ -140,7 +140,7 @@ def test_curl_tells_who_it_is_and_so_does_the_proxy():
 def test_haproxy_goes_before_it(site, tmp_path):
     """Nobody else may come, as if from it."""
     places = "--forward", f"0={site}", "--socks", "0", "--http", "0"
-    behind = "--proxy-protocol-in", "127.0.0.1", "--allow", "127.0.0.1"
+    behind = "--proxy-protocol-in", "127.0.0.1", "--allow", "127.0.0.1", "--clients", "127.0.0.1"
     with running(*places, *behind, lines=3) as (forward, socks, http):
         for place, *way in [forward], [socks, "--socks5"], [http, "--proxy"]:
             host, port = place.split(":")
@@ -173,6 +173,7 @@ def test_haproxy_goes_before_it(site, tmp_path):
         (["--socks", "0", "--workers", "2", "--http", "0"], "workers share one place, .*"),
         (["--forward", "0=a:1", "--model", "fork"], "with --model fork, .*: choose another .*"),
         (["--socks", "0", "--send-proxy", "v1"], "--send-proxy is for the upstreams .*"),
+        (["--http", "0", "--proxy-protocol-in", "::1"], "anybody could use the proxy at .*"),
         (["--http", "0", "--proxy-protocol-in", "any"], "argument --proxy-protocol-in: 'any' .*"),
         (["--socks", "192.0.2.1:1", "--clients", "any"], "cannot listen at 192.0.2.1:1: .*"),
         (["--http", "0", "--check-http", "x"], "argument --check-http: 'x' is no path: .*"),

@@ -97,7 +97,8 @@ def test_if_none_is_left_the_client_is_told_by_a_reset(model):
 @models
 def test_an_upstream_that_dies_is_noticed(model):
     """Its clients are reset, too. If clients vanish, that is no fault of the upstream's."""
-    with listening() as one, Forwarding(model, one, eject_after=2) as on:
+    with listening() as one, Forwarding(model, one, one, eject_after=2) as on:
+        on.all[1].active = 9  # so that it is never its turn
         for _ in range(2):
             with asking(on.server) as client, accepted(one) as onward:
                 onward.sendall(b"half")

@@ -110,6 +110,18 @@ def test_many_that_break_off_at_once_are_one_failure():
     assert "a" == scene.next()
 
 
+def test_the_last_in_service_is_not_ejected_for_what_it_breaks_off():
+    """A client can have it do that, by what it sends, and would take the place from all others."""
+    scene = Scene("ab")
+    scene.fail("a", FINISHED, times=3)
+    scene.fail("b", FINISHED, times=100)
+    assert "b" == scene.next()
+    assert [("a", "ejected")] == scene.news
+    scene.fail("b", REACHED, times=3)
+    with pytest.raises(NoUpstream):
+        scene.next()
+
+
 def test_none_is_ejected_if_that_is_not_wanted():
     scene = Scene("a", eject_after=None)
     scene.fail("a", times=100)

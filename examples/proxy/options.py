@@ -63,11 +63,14 @@ def _users_of(options):
 
 
 def _check_not_open(options):
-    """UsageError if strangers could use it: a proxy that is open to all is soon misused."""
+    """UsageError if strangers could use it: a proxy that is open to all is soon misused.
+
+    Who comes by way of another proxy comes from anywhere.
+    """
     if options.users is not None or options.clients is not None:
         return
     for host, port in [*options.socks, *options.http]:
-        if not _is_loopback(host):
+        if options.proxy_protocol_in or not _is_loopback(host):
             raise UsageError(
                 f"anybody could use the proxy at {host}:{port}: name those who may with --users or "
                 "--clients, which may be any"

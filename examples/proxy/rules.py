@@ -21,11 +21,17 @@ PROTECTED = tuple(
         (
             "0.0.0.0/8",  # 0.0.0.0 is the machine itself
             "127.0.0.0/8",
-            "169.254.0.0/16",  # link-local, and the metadata of many clouds
+            "100.100.100.200/32",  # metadata of a cloud, as are all the single ones
+            "168.63.129.16/32",
+            "169.254.0.0/16",  # link-local, and the metadata of most clouds
+            "192.0.0.192/32",
             "224.0.0.0/4",
             "240.0.0.0/4",
             "::/128",
             "::1/128",
+            "fd00:42::42/128",
+            "fd00:ec2::254/128",
+            "fd20:ce::254/128",
             "fe80::/10",
             "fec0::/10",
             "64:ff9b:1::/48",  # what a translator of this network makes of it, it alone knows

@@ -3,7 +3,8 @@
 Theory of operation. The one with the fewest connections is taken, of several such the one that has
 waited longest. Who fails a few times in a row is ejected for a second. When that is over, one
 connection tries it out, while the others stay away for twice as long as before, a minute at most.
-Who is found to be down by checks is out until one finds it up.
+The last in service is not ejected for what it breaks off, as a client can have it do. Who is found
+to be down by checks is out until one finds it up.
 """
 
 from collections import Counter
@@ -105,11 +106,17 @@ class Upstreams:
             limit = self._eject_after
             is_enough = limit is not None and upstream.in_a_row[what] >= limit
             # Many that break off at once are one failure, and no reason to stay away for long.
-            is_new = is_enough and not upstream.ejections
+            is_new = is_enough and not upstream.ejections and self._may_go(upstream, what)
             if is_new:
                 upstream.eject(self._clock())
         if is_new:
             self._changed(upstream, "ejected")
+
+    def _may_go(self, upstream, what):
+        """Whether it may be ejected for that."""
+        now = self._clock()
+        others = (each for each in self.all if each is not upstream)
+        return what == REACHED or any(each.state(now) == "up" for each in others)
 
     def note_success(self, upstream, what):
         """It did not."""
