@@ -29,7 +29,7 @@ class Accounts:
                     parsed = int(rounds), bytes.fromhex(salt), bytes.fromhex(digest)
                 except ValueError:
                     raise ValueError(
-                        f"line {number} is no NAME:ROUNDS$SALT$DIGEST, as --add-account writes it"
+                        f"line {number} is no NAME:ROUNDS$SALT$DIGEST, as --hash prints it"
                     ) from None
                 self._hashes[name] = parsed
 
