@@ -72,6 +72,7 @@ def test_an_outage_of_redis_is_seen_as_a_split(tmp_path, monkeypatch):
         ann.enter("Ann", "JOIN #x").hear(" 366 ")
         bob.enter("Bob", "JOIN #x").hear(" 366 ")
         ann.hear(":Bob!Bob@127.0.0.1 JOIN #x")
+        wait_until(lambda: all(2 == len(hall.network.users) for hall in (east, west)))
         redis.kill()
         ann.hear(":Bob!Bob@127.0.0.1 QUIT :east.example west.example")
         bob.hear(":Ann!Ann@127.0.0.1 QUIT :west.example east.example")

@@ -499,7 +499,7 @@ class Relays(Narrow):
         self.post(MUCH)
         with ours:
             theirs.sendall(b"relayed")
-            self.server.relayed = greensock.relay(self.request, ours, idle_timeout=LIMIT)
+            self.server.relayed = greensock.relay(self.request, ours, idle_timeout=8 * LIMIT)
         theirs.close()
 
 
