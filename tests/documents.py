@@ -2,17 +2,19 @@
 
 import json
 import re
+import subprocess
+import sys
 import textwrap
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 from greensock import events, interfaces
-from tests.programs import ROOT, Client
+from tests.programs import ROOT, Client, environment
 
 DOCS = ROOT / "docs"
 # How a python runs the code of the documents that follow, in the world of the tests.
-RUN = ["-c", "import tests.world, sys; from tests.documents import main; main(sys.argv[1:])"]
+_RUN = ["-c", "import tests.world, sys; from tests.documents import main; main(sys.argv[1:])"]
 FENCED = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 INDENTED = re.compile(r"^\.\. code-block:: python\n\n((?:    .*\n|\n)+)", re.MULTILINE)
 
@@ -23,6 +25,20 @@ def code_of(path):
     if path.suffix != ".rst":
         return FENCED.findall(text)
     return [textwrap.dedent(block) for block in INDENTED.findall(text)]
+
+
+def answers_of(*paths):
+    """What the servers in documents answer when their code is run, in order."""
+    done = subprocess.run(
+        [sys.executable, *_RUN, *map(str, paths)],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert 0 == done.returncode, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main(paths):

@@ -1,15 +1,11 @@
 """What the documentation shows runs, and it shows everything that is promised."""
 
-import json
 import re
-import subprocess
-import sys
 
 import pytest
 
 from greensock import interfaces
-from tests.documents import DOCS, RUN, code_of
-from tests.programs import ROOT, environment
+from tests.documents import DOCS, answers_of, code_of
 
 PAGES = sorted(DOCS.glob("*.rst"))
 # What each server answers to a visitor who says 'visitor', and says no more.
@@ -36,17 +32,7 @@ apart = pytest.param(["workers"], marks=pytest.mark.worldless)
 @pytest.mark.parametrize("pages", [apart, sorted({*ANSWERS} - {"workers"})], ids=len)
 def test_code_runs(pages):
     """Every server in it answers, and ends. The one that forks workers has a process of its own."""
-    paths = [str(DOCS / f"{page}.rst") for page in pages]
-    done = subprocess.run(
-        [sys.executable, *RUN, *paths],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert 0 == done.returncode, done.stderr
-    answers = json.loads(done.stdout.splitlines()[-1])
+    answers = answers_of(*(DOCS / f"{page}.rst" for page in pages))
     expected = [answer for page in pages for answer in ANSWERS[page]]
     assert len(expected) == len(answers)
     for part, answer in zip(expected, answers, strict=True):

@@ -1,13 +1,10 @@
 """What README says is so: its code runs, and its commands, files and numbers are right."""
 
-import json
 import re
-import subprocess
-import sys
 
 import greensock
-from tests.documents import DOCS, RUN, code_of
-from tests.programs import ROOT, environment
+from tests.documents import DOCS, answers_of, code_of
+from tests.programs import ROOT
 
 README = ROOT / "README"
 TEXT = README.read_text()
@@ -16,16 +13,7 @@ CODE = code_of(README)
 
 def test_code_runs():
     """Every server in it answers a visitor who says 'visitor', and ends."""
-    done = subprocess.run(
-        [sys.executable, *RUN, str(README)],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert 0 == done.returncode, done.stderr
-    shouted, shouted_again, site, greeted = json.loads(done.stdout.splitlines()[-1])
+    shouted, shouted_again, site, greeted = answers_of(README)
     assert "VISITOR\n" == shouted == shouted_again
     assert "400" in site  # it speaks HTTP, and the visitor does not
     assert "Your name?\nHello, visitor\n" == greeted
