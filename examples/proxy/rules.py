@@ -138,8 +138,7 @@ class Networks:
     def __contains__(self, address):
         if None in self._networks or not isinstance(address, tuple):
             return None in self._networks  # it may come from a Unix socket, by way of a proxy
-        ip = ip_address(address[0].partition("%")[0])
-        ip = getattr(ip, "ipv4_mapped", None) or ip
+        ip = _unmapped(address[0])
         return any(each.version == ip.version and ip in each for each in self._networks)
 
 
@@ -160,10 +159,15 @@ def forms_of(ip):
     return [ip, *map(IPv4Address, borne)]
 
 
+def _unmapped(host):
+    """The address that ``host`` is to the system: IPv4 if it is mapped from that."""
+    ip = ip_address(host.partition("%")[0])
+    return getattr(ip, "ipv4_mapped", None) or ip
+
+
 def _is_at(ip, host):
     """Whether who connects to ``ip`` comes to what listens at ``host``."""
-    there = ip_address(host.partition("%")[0])
-    there = getattr(there, "ipv4_mapped", None) or there
+    there = _unmapped(host)
     return is_of_this_machine(ip) if there.is_unspecified else ip == there
 
 
