@@ -8,8 +8,8 @@ from .cli import main
 
 def command() -> int:
     """Carry out the command line of this process; return its exit status."""
-    # What is imported by now stays to the end. No collection need look through it, of which the
-    # last ones, at the exit, take a tenth of a short command's time, and no child gets a copy of it.
+    # What is imported by now stays to the end. No collection need look through it: the last ones,
+    # at the exit, take a tenth of a short command's time. Nor does one make children copy it.
     gc.freeze()
     return main()
 

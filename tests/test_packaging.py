@@ -68,7 +68,7 @@ for name in names:
 
 
 def build(checkout, into, *what):
-    """What every installer and ``python -m build`` ask of setuptools, without their preparations."""
+    """What an installer and ``python -m build`` ask of setuptools, without their preparations."""
     python("-c", BUILD, into, *what, cwd=checkout)
 
 

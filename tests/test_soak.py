@@ -122,7 +122,7 @@ def test_wrong_argument_costs_one_line(args, said, capsys):
 def test_short_soak_is_endured():
     """Too short for its memory to be settled, but for everything else."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "soak", "--seconds", "1", "--growth", "50"],
+        [sys.executable, "-m", "benchmarks", "soak", "--seconds", "0.3", "--growth", "50"],
         cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=100,
     )
     assert (0, "") == (done.returncode, done.stderr), done.stdout
