@@ -14,7 +14,7 @@ from tests import world
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
-PATCHING = ["-m", "gevent.monkey"] if world.PATCHED else []
+PATCHING = ["-m", "tests.patching"] if world.PATCHED else []
 
 # Which models to run an example under. In a patched process that of echo shows the others.
 MODELS = ("greenlet", "thread") if world.PATCHED else greensock.MODELS

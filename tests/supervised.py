@@ -20,6 +20,7 @@ import os
 import sys
 if {patched}:
     from gevent import monkey
+    from tests import patching
     monkey.patch_all()
 import greensock
 logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")

@@ -20,6 +20,7 @@ from greensock.net.crossing import Event, Lock, Queue
 from greensock.net.hubs import discard_hub
 from greensock.net.waking import Condition
 from tests.helpers import PATIENCE, Call
+from tests.programs import environment
 
 KINDS = "thread", "hub", "greenlet"
 PAIRS = list(product(KINDS, KINDS))
@@ -327,6 +328,7 @@ def test_signal_handler_may_set_an_event_it_has_interrupted():
         signal.signal(signal.SIGUSR1, former)
 
 
+@pytest.mark.worldless
 @pytest.mark.parametrize("with_hub", [False, True])
 def test_signal_that_does_not_wake_the_main_thread_is_heard_all_the_same(with_hub):
     """Here another thread gets it; one that comes just before the wait is missed as well."""
@@ -359,13 +361,11 @@ print(event.wait())
     assert ("True\n", "") == (done.stdout, done.stderr)
 
 
-def test_signal_handler_may_set_an_event_of_a_main_thread_without_a_hub(patched):
+def test_signal_handler_may_set_an_event_of_a_main_thread_without_a_hub():
     """In a process of its own: the hub of this one never goes away."""
     script = """
-import os, signal, sys
-if sys.argv[1] == "True":
-    from gevent import monkey
-    monkey.patch_all()
+from tests import world
+import os, signal
 from gevent._hub_local import get_hub_if_exists
 from greensock.net import native
 from greensock.net.crossing import Event
@@ -378,7 +378,11 @@ for _ in range(20):
 print(get_hub_if_exists())
 """
     done = subprocess.run(
-        [sys.executable, "-c", script, str(patched)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert ("None\n", "") == (done.stdout, done.stderr)
 

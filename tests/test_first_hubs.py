@@ -3,11 +3,10 @@
 import subprocess
 import sys
 
+from tests.programs import environment
+
 SCRIPT = """
-import sys
-if sys.argv[1] == "True":
-    from gevent import monkey
-    monkey.patch_all()
+from tests import world
 import gevent
 from greensock.net import native
 from greensock.net.crossing import Queue
@@ -29,10 +28,14 @@ print("made")
 """
 
 
-def test_threads_may_make_their_hubs_at_once(patched):
+def test_threads_may_make_their_hubs_at_once():
     """Patched, they waited for each other's import of what gevent's settings name."""
     for _ in range(2):
         done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(patched)], capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", SCRIPT],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert ("made\n", "") == (done.stdout, done.stderr[-1000:])

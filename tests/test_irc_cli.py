@@ -105,7 +105,7 @@ def test_browsers_are_in_the_same_rooms(model, tmp_path):
     with ExitStack() as at_the_end:
         if model == "prefork":
             redis = at_the_end.enter_context(redis_running(tmp_path))
-            args = "-m", "gevent.monkey", "--module", *args[1:]  # which forks other sockets
+            args = "-m", "tests.patching", "--module", *args[1:]  # which forks other sockets
             args += "--workers", "2", "--bus", redis.url
         elsewhere, web = at_the_end.enter_context(running(*args, log=NOTES, places=2))
         ann = at_the_end.enter_context(Chatter.connect(elsewhere))

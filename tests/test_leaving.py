@@ -7,12 +7,11 @@ import pytest
 
 from greensock.net import native
 from tests.helpers import Call
+from tests.programs import environment
 
 PROGRAM = """
+from tests import world
 import sys
-if sys.argv[1] == "True":
-    from gevent import monkey
-    monkey.patch_all()
 import gevent
 import greensock
 from greensock.net import native
@@ -23,7 +22,7 @@ class Talk(greensock.StreamRequestHandler):
             gevent.sleep(0.0005)
             self.wfile.write(line)
 
-server = greensock.server_class(sys.argv[2], "tcp")(("127.0.0.1", 0), Talk)
+server = greensock.server_class(sys.argv[1], "tcp")(("127.0.0.1", 0), Talk)
 server.daemon_threads = True
 native.start_new_thread(server.serve_forever, ())
 print(server.server_address[1], flush=True)
@@ -46,9 +45,10 @@ def talk(port):
 
 
 @pytest.mark.parametrize("model", ["inline", "greenlet", "thread"])
-def test_exit_in_the_midst_of_serving(patched, model):
+def test_exit_in_the_midst_of_serving(model):
     program = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(patched), model],
+        [sys.executable, "-c", PROGRAM, model],
+        env=environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

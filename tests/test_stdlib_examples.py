@@ -20,7 +20,7 @@ from tests.programs import ROOT, environment
 pytestmark = pytest.mark.worldless
 
 EXAMPLES = ROOT / "tests" / "stdlib_examples"
-PATCHED = "-m", "gevent.monkey"
+PATCHED = "-m", "tests.patching"
 WORDS = "hello world with TCP", "python is nice"
 
 

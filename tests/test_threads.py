@@ -241,9 +241,7 @@ PROGRAM = """
     "daemon, said", [(False, ["main ended", "handled"]), (True, ["main ended"])]
 )
 def test_the_interpreter_waits_at_its_exit_for_threads_that_are_not_daemons(daemon, said):
-    program = textwrap.dedent(PROGRAM.format(daemon=daemon))
-    if world.PATCHED:
-        program = "from gevent import monkey; monkey.patch_all()\n" + program
+    program = "from tests import world\n" + textwrap.dedent(PROGRAM.format(daemon=daemon))
     process = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
