@@ -6,11 +6,14 @@ What is changed runs in a plain process and in a patched one, the original in a 
 """
 
 import functools
+import io
+import runpy
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -58,12 +61,16 @@ class Place:
             sock.bind(("127.0.0.1", 0))
             self.port = str(sock.getsockname()[1])
 
-    def start(self, name, *args, changes=()):
+    def write(self, name, changes=()):
         text = (EXAMPLES / name).read_text()
         for change in changes:
             text = change(text)
         text = text.replace("9999", self.port).replace("8000", self.port)
         (self.directory / name).write_text(text)
+        return self.directory / name
+
+    def start(self, name, *args, changes=()):
+        self.write(name, changes)
         return subprocess.Popen(
             [sys.executable, *(self.patching if changes else ()), name, *args],
             cwd=self.directory,
@@ -79,6 +86,14 @@ class Place:
         out, errors = process.communicate(timeout=60)
         assert 0 == process.returncode, errors
         return out
+
+    def visit(self, name, *args):
+        """What a client prints, for which this process will do."""
+        program = str(self.write(name))
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as out:
+            patch.setattr(sys, "argv", [program, *args])
+            runpy.run_path(program, run_name="__main__")
+        return out.getvalue()
 
     def serve(self, name, talk, changes=()):
         """What ``talk(self)`` returns while a program serves, and what that prints till Ctrl-C."""
@@ -128,7 +143,7 @@ class Place:
 def test_tcp_server(server, tmp_path):
     def talk(place):
         place.await_listener()
-        return [place.run("tcp_client.py", *words.split()) for words in WORDS]
+        return [place.visit("tcp_client.py", *words.split()) for words in WORDS]
 
     documented = Place(tmp_path).serve(server, talk)
     for patching in (), PATCHED:
@@ -136,10 +151,11 @@ def test_tcp_server(server, tmp_path):
         assert documented == place.serve(server, talk, [swapped])
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # as the client leaves it
 def test_udp_server(tmp_path):
     def talk(place):
         until(place.knock, ConnectionRefusedError)
-        return [place.run("udp_client.py", *words.split()) for words in WORDS]
+        return [place.visit("udp_client.py", *words.split()) for words in WORDS]
 
     documented = Place(tmp_path, socket.SOCK_DGRAM).serve("udp_server.py", talk)
     for patching in (), PATCHED:
@@ -168,7 +184,7 @@ def test_http_server(tmp_path):
 def test_xmlrpc_server_with_a_mixin(tmp_path):
     def talk(place):
         place.await_listener()
-        return place.run("xmlrpc_client.py")
+        return place.visit("xmlrpc_client.py")
 
     imported = "from xmlrpc.server import SimpleXMLRPCServer\n"
     green = "class SimpleXMLRPCServer(greensock.GreenletMixIn, SimpleXMLRPCServer): pass\n"
