@@ -66,6 +66,11 @@ def _await_deadline(sock, event):
     return True
 
 
+_recv, _recv_into, _send = (
+    getattr(_socket.socket, name) for name in ("recv", "recv_into", "send")
+)
+
+
 def _reading(name, flags_at, count):
     """The method ``name``, whose argument at ``flags_at`` is flags; ``count(result)``: bytes."""
     inherited = getattr(native.Socket, name)
@@ -207,8 +212,52 @@ class BoundedSocket(TurnsMixIn, native.Socket):
         self.meter = NOBODY
         self.line = native.make_rlock()
 
-    recv = _reading("recv", 1, len)
-    recv_into = _reading("recv_into", 2, int)
+    # What most handlers call, without a call more than it takes.
+
+    def recv(self, bufsize, flags=0):
+        if deadlines.ends:
+            _await_deadline(self, select.POLLIN)
+        data = _recv(self, bufsize, flags)
+        if not flags & _PEEK:
+            self.meter.received += len(data)
+        return data
+
+    def recv_into(self, buffer, nbytes=0, flags=0):
+        if deadlines.ends:
+            _await_deadline(self, select.POLLIN)
+        count = _recv_into(self, buffer, nbytes, flags)
+        if not flags & _PEEK:
+            self.meter.received += count
+        return count
+
+    def sendall(self, data, flags=0):
+        line = self.line
+        if (
+            deadlines.ends
+            or type(data) is not bytes
+            or self.gettimeout() is not None
+            or line._is_owned()
+        ):
+            self._in_turn(self._sendall, data, flags)
+            return
+        if not line.acquire(False):
+            self._await_line()
+        meter = self.meter
+        try:
+            if meter.outbox is not None:
+                self._let_precede()
+            try:
+                done = _send(self, data, flags | _DONTWAIT)
+            except BlockingIOError:
+                done = 0
+            sent(meter, done)
+            if done < len(data):
+                self._sendall(data, flags, done)
+        finally:
+            self.end_turn()
+
+    # All else.
+
     recvfrom = _reading("recvfrom", 1, lambda result: len(result[0]))
     recvfrom_into = _reading("recvfrom_into", 2, itemgetter(0))
     recvmsg = _reading("recvmsg", 2, lambda result: len(result[0]))
@@ -239,21 +288,19 @@ class BoundedSocket(TurnsMixIn, native.Socket):
             list(buffers),
         )
 
-    def sendall(self, data, flags=0):
-        self._in_turn(self._sendall, super().sendall, super().send, data, flags)
-
-    def _sendall(self, sendall, send, data, flags):
+    def _sendall(self, data, flags, done=0):
+        """Send what is left after ``done`` bytes."""
         if self.gettimeout() == 0:
-            sendall(data, flags)
+            super().sendall(data, flags)
             sent(self.meter, memoryview(data).nbytes)
-            return None
+            return
         end = end_of(self.gettimeout())
+        send = super().send
         with memoryview(data) as view, view.cast("B") as octets:
-            done = 0
             while True:
                 done += self._write(send, end, flags, octets[done:])
                 if done >= len(octets):
-                    return None
+                    return
 
     def _sendfile_use_sendfile(self, file, offset=0, count=None):
         """What ``sendfile`` tries first; here in pieces that are counted."""

@@ -12,31 +12,32 @@ from typing import Any
 from gevent import get_hub
 from gevent.hub import getcurrent
 
-# By greenlet, because a thread with a hub runs many; any other thread is one greenlet itself.
-_ends: dict[Any, float] = {}
+ends: dict[Any, float] = {}
+"""When the time is up, by greenlet, because a thread with a hub runs many; any other thread is one
+greenlet itself. While it is empty, nobody in the process has a deadline."""
 
 
 @contextmanager
 def deadline(seconds):
     """The waits of the block may take ``seconds`` together (None for no limit)."""
     me = getcurrent()
-    outer = _ends.get(me)
+    outer = ends.get(me)
     if seconds is not None:
-        ends = monotonic() + seconds
-        _ends[me] = ends if outer is None else min(ends, outer)
+        mine = monotonic() + seconds
+        ends[me] = mine if outer is None else min(mine, outer)
     try:
         yield
     finally:
         if outer is not None:
-            _ends[me] = outer
+            ends[me] = outer
         else:
-            _ends.pop(me, None)
+            ends.pop(me, None)
 
 
 def remaining():
     """Seconds left until the caller's deadline, never negative; None if it has none."""
-    ends = _ends.get(getcurrent()) if _ends else None
-    return None if ends is None else max(0.0, ends - monotonic())
+    mine = ends.get(getcurrent()) if ends else None
+    return None if mine is None else max(0.0, mine - monotonic())
 
 
 def check() -> None:

@@ -8,14 +8,21 @@ to wait again, it switches to the next one by itself, and only the last one to t
 
 from collections import deque
 
+from greenlet import greenlet  # type: ignore[import-untyped]
+
 from .tenants import move_in
+
+# Without gevent's wrapper, which looks for a method switch_out on every greenlet that waits, and
+# makes its stack deeper: a waiting greenlet costs as much memory as its stack is deep.
+_switch_to = greenlet.switch.__get__
 
 
 class Ready(deque):
-    """``note`` is what watchers call, with their channel."""
+    """``note`` is what watchers call, with their channel. ``switch`` switches to the hub."""
 
     def __init__(self, hub):
         super().__init__()
+        self.switch = _switch_to(hub)
         self.note = self.append  # one for all: it would be made anew for each
         # After all watchers were called, and before the hub looks what else there is.
         self._watcher = hub.loop.check(ref=False, priority=-1)
@@ -33,7 +40,7 @@ class Ready(deque):
 
     def leave(self):
         """Leave the loop: the hub is about to be destroyed."""
-        del self.note
+        del self.note, self.switch
         self._watcher.stop()
         self._watcher.close()
 
