@@ -13,6 +13,7 @@ from greensock.net import native
 from greensock.net.signals import hear_signals
 from tests import world
 from tests.helpers import Mailbox, children
+from tests.supervised import supervision
 
 # How long an example takes is for the machine to say.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -44,6 +45,13 @@ def patched() -> bool:
 def mailbox():
     with Mailbox() as mailbox:
         yield mailbox
+
+
+@pytest.fixture(scope="module")
+def supervised():
+    """Runs a program that has worker processes, for the time of a block."""
+    with supervision() as supervised:
+        yield supervised
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,24 +4,18 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from greensock.net import native
-from tests import world
 from tests.commands import environment
-from tests.tools import wait_until
+from tests.nursery import nursery
+from tests.tools import PATIENCE, wait_until
 
 PROGRAM = """
 import logging
 import os
 import sys
-if {patched}:
-    from gevent import monkey
-    from tests import patching
-    monkey.patch_all()
 import greensock
 logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
 
@@ -148,12 +142,24 @@ class Program:
 
 
 @contextmanager
-def running(
-    folder, share="reuseport", base="TCPServer", address=("127.0.0.1", 0), workers=2, code=""
+def supervision():
+    """Until the end of the block: a function that runs a program for the time of another block."""
+    with nursery(environment(False)) as begin:
+        yield lambda folder, *args, **kwargs: _running(begin, folder, *args, **kwargs)
+
+
+@contextmanager
+def _running(
+    begin,
+    folder,
+    share="reuseport",
+    base="TCPServer",
+    address=("127.0.0.1", 0),
+    workers=2,
+    code="",
 ):
     (folder / "version").write_text(f"one#{code}")
     options = {
-        "patched": world.PATCHED,
         "share": share,
         "base": base,
         "version": str(folder / "version"),
@@ -161,16 +167,9 @@ def running(
         "workers": workers,
     }
     (folder / "program.py").write_text(PROGRAM.format(**options))
-    with open(folder / "output", "wb") as output, open(folder / "errors", "wb") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "program.py"],
-            cwd=folder,
-            env=environment(False),
-            stdout=output,
-            stderr=errors,
-            start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )
+    for name in "output", "errors":
+        (folder / name).touch()
+    process = begin(folder)
     try:
         program = Program(process, folder, address)
         program.listen()
@@ -179,4 +178,4 @@ def running(
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.wait(PATIENCE)

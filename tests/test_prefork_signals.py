@@ -10,14 +10,13 @@ import pytest
 
 from greensock.net import native
 from tests.helpers import wait_until
-from tests.supervised import running
 
 every_share = pytest.mark.parametrize("share", ["reuseport", "listener", "balance"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_term_and_int_drain(tmp_path, number):
-    with running(tmp_path) as program:
+def test_term_and_int_drain(tmp_path, supervised, number):
+    with supervised(tmp_path) as program:
         with program.connect() as sock:
             program.ask(sock)
             program.signal(number)
@@ -27,8 +26,8 @@ def test_term_and_int_drain(tmp_path, number):
         assert 0 == program.process.wait(30)
 
 
-def test_quit_cuts(tmp_path):
-    with running(tmp_path) as program, program.connect() as sock:
+def test_quit_cuts(tmp_path, supervised):
+    with supervised(tmp_path) as program, program.connect() as sock:
         program.ask(sock)
         program.signal(signal.SIGQUIT)
         assert b"" == sock.recv(100)
@@ -36,8 +35,8 @@ def test_quit_cuts(tmp_path):
         assert 0 == program.process.wait(30)
 
 
-def test_quit_cuts_who_drain_already(tmp_path):
-    with running(tmp_path) as program, program.half_asked(0) as sock:
+def test_quit_cuts_who_drain_already(tmp_path, supervised):
+    with supervised(tmp_path) as program, program.half_asked(0) as sock:
         program.signal(signal.SIGTERM)
         program.said("draining")
         program.signal(signal.SIGQUIT)
@@ -47,8 +46,8 @@ def test_quit_cuts_who_drain_already(tmp_path):
 
 
 @pytest.mark.parametrize("share", ["reuseport", "listener"])
-def test_term_to_all_of_its_processes_loses_nobody(tmp_path, share):
-    with running(tmp_path, share) as program, ExitStack() as stack:
+def test_term_to_all_of_its_processes_loses_nobody(tmp_path, supervised, share):
+    with supervised(tmp_path, share) as program, ExitStack() as stack:
         workers = program.workers()
         for pid in workers:
             os.kill(pid, signal.SIGSTOP)
@@ -62,8 +61,8 @@ def test_term_to_all_of_its_processes_loses_nobody(tmp_path, share):
         assert {b"one"} == {sock.recv(100).split()[1] for sock in socks}
 
 
-def test_hup_replaces_ttin_adds_ttou_removes_usr1_reopens(tmp_path):
-    with running(tmp_path) as program:
+def test_hup_replaces_ttin_adds_ttou_removes_usr1_reopens(tmp_path, supervised):
+    with supervised(tmp_path) as program:
         program.becomes("two")
         program.signal(signal.SIGHUP)
         program.said("replaced", 2)
@@ -75,8 +74,8 @@ def test_hup_replaces_ttin_adds_ttou_removes_usr1_reopens(tmp_path):
 
 
 @every_share
-def test_a_new_version_takes_over(tmp_path, share):
-    with running(tmp_path, share) as program:
+def test_a_new_version_takes_over(tmp_path, supervised, share):
+    with supervised(tmp_path, share) as program:
         old = program.pid
         with program.connect() as sock:
             assert "one" == program.ask(sock)[1]
@@ -95,9 +94,9 @@ def test_a_new_version_takes_over(tmp_path, share):
         program.said(f"over {program.pid}")
 
 
-def test_a_new_version_takes_a_path_over(tmp_path):
+def test_a_new_version_takes_a_path_over(tmp_path, supervised):
     path = str(tmp_path / "path")
-    with running(tmp_path, base="UnixStreamServer", address=path) as program:
+    with supervised(tmp_path, base="UnixStreamServer", address=path) as program:
         program.becomes("two")
         program.signal(signal.SIGUSR2)
         old = program.pid
@@ -110,8 +109,8 @@ def test_a_new_version_takes_a_path_over(tmp_path):
         assert not os.path.exists(path)
 
 
-def test_a_new_version_that_fails_leaves_the_old_one_serving(tmp_path):
-    with running(tmp_path) as program:
+def test_a_new_version_that_fails_leaves_the_old_one_serving(tmp_path, supervised):
+    with supervised(tmp_path) as program:
         program.becomes("two", "sys.exit(7)")
         program.signal(signal.SIGUSR2)
         program.said("did not get ready: its exit status was 7")
@@ -124,8 +123,8 @@ def test_a_new_version_that_fails_leaves_the_old_one_serving(tmp_path):
         program.wait_for_version("three")
 
 
-def test_a_new_version_does_not_come_to_sockets_of_one_that_ends(tmp_path):
-    with running(tmp_path) as program, program.half_asked(0) as sock:
+def test_a_new_version_does_not_come_to_sockets_of_one_that_ends(tmp_path, supervised):
+    with supervised(tmp_path) as program, program.half_asked(0) as sock:
         program.becomes("two", "open('begun', 'w').close(); import time; time.sleep(60)")
         program.signal(signal.SIGUSR2)
         wait_until((tmp_path / "begun").exists)
@@ -136,8 +135,8 @@ def test_a_new_version_does_not_come_to_sockets_of_one_that_ends(tmp_path):
         program.said(f"over {program.pid}")
 
 
-def test_a_new_version_does_not_get_the_listener_of_one_that_was_removed(tmp_path):
-    with running(tmp_path) as program, program.half_asked(1):
+def test_a_new_version_does_not_get_the_listener_of_one_that_was_removed(tmp_path, supervised):
+    with supervised(tmp_path) as program, program.half_asked(1):
         descriptors = f"/proc/{program.pid}/fd"
         before = len(os.listdir(descriptors))
         program.signal(signal.SIGTTOU)
@@ -149,14 +148,14 @@ def test_a_new_version_does_not_get_the_listener_of_one_that_was_removed(tmp_pat
         program.wait_for_version("two")
 
 
-def test_a_new_version_serves_the_status_where_it_wants_to(tmp_path):
+def test_a_new_version_serves_the_status_where_it_wants_to(tmp_path, supervised):
     with ExitStack() as stack:
         socks = [stack.enter_context(native.Socket()) for _ in range(2)]
         for sock in socks:
             sock.bind(("127.0.0.1", 0))
         old, new = (sock.getsockname() for sock in socks)
     code = "Server.status_address = '{}:{}'"
-    with running(tmp_path, code=code.format(*old)) as program:
+    with supervised(tmp_path, code=code.format(*old)) as program:
         before = program.pid
         program.becomes("two", code.format(*new))
         program.signal(signal.SIGUSR2)
@@ -167,8 +166,8 @@ def test_a_new_version_serves_the_status_where_it_wants_to(tmp_path):
             socket.create_connection(old, timeout=30).close()
 
 
-def test_who_was_stopped_with_all_the_others_is_not_taken_for_one_that_hangs(tmp_path):
-    with running(tmp_path, code="Server.worker_timeout = 2.0") as program:
+def test_who_was_stopped_with_all_the_others_is_not_taken_for_one_that_hangs(tmp_path, supervised):
+    with supervised(tmp_path, code="Server.worker_timeout = 2.0") as program:
         os.killpg(program.process.pid, signal.SIGSTOP)
         ends = time.monotonic() + 2.5
         wait_until(lambda: time.monotonic() > ends)
@@ -181,8 +180,8 @@ def test_who_was_stopped_with_all_the_others_is_not_taken_for_one_that_hangs(tmp
         assert "hung" not in program.errors
 
 
-def test_the_workers_of_a_supervisor_that_is_killed_drain(tmp_path):
-    with running(tmp_path) as program, program.connect() as sock:
+def test_the_workers_of_a_supervisor_that_is_killed_drain(tmp_path, supervised):
+    with supervised(tmp_path) as program, program.connect() as sock:
         pid, _ = program.ask(sock)
         program.signal(signal.SIGKILL)
         program.said("draining")

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import socket
+from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +12,7 @@ from tempfile import TemporaryDirectory
 import gevent
 import gevent.socket
 
-from tests.supervised import running
+from tests.supervised import supervision
 from tests.tools import PATIENCE, wait_until
 
 CLIENTS = 50
@@ -74,6 +75,13 @@ class Clients:
                 self.failed[host] = "no answer"
 
 
+@contextmanager
+def _program(share, **kwargs):
+    with TemporaryDirectory() as folder, supervision() as supervised:
+        with supervised(Path(folder), share, **kwargs) as program:
+            yield program
+
+
 def reload(program, clients, reloads, upgrades, workers=2):
     """Replace the workers, and then the program, so many times each."""
     for times in range(1, reloads + 1):
@@ -112,7 +120,7 @@ def strange(failed, taken_by, killed):
 def reloads(size, limit):
     """Workers are replaced SIZE times, and then the program LIMIT times, while clients ask."""
     for share in SHARES:
-        with TemporaryDirectory() as folder, running(Path(folder), share) as program:
+        with _program(share) as program:
             with Clients(program.address) as clients:
                 reload(program, clients, size, int(limit))
             failed = clients.failed
@@ -123,7 +131,7 @@ def reloads(size, limit):
 def kills(size, limit):
     """A worker is killed every LIMIT seconds, SIZE times, while clients ask."""
     for share in SHARES:
-        with TemporaryDirectory() as folder, running(Path(folder), share, workers=4) as program:
+        with _program(share, workers=4) as program:
             descriptors = len(os.listdir(f"/proc/{program.pid}/fd"))
             killed, silences = set(), []
             with Clients(program.address) as clients:
