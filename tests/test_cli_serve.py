@@ -208,43 +208,31 @@ def test_functions_of_a_socket_and_an_address_are_served(here):
             assert b"hello" == received(client)
 
 
+def to_all(command):
+    """What a terminal sends to every process of the command."""
+    os.killpg(command.pid, signal.SIGINT)
+
+
+def to_it_alone(command):
+    command.signal(signal.SIGTERM)
+
+
 @pytest.mark.parametrize(
-    "model, number",
-    [
-        ("greenlet", signal.SIGINT),
-        ("thread", signal.SIGTERM),
-        ("fork", signal.SIGTERM),
-        ("inline", signal.SIGINT),
-    ],
+    "model, send", [*((model, to_all) for model in MODELS), ("fork", to_it_alone)]
 )
-def test_a_signal_ends_it_when_the_handlers_have_finished(here, model, number):
+def test_a_signal_ends_it_when_the_handlers_have_finished(here, model, send):
     """Nobody new is accepted, whoever is connected is served to the end, and the status is 0."""
     bind = "--bind", "tcp://127.0.0.1:0", "--log-level", "info"
     with serve(here, "Held", *bind, "--model", model) as command:
         with connect(command.line()) as client:
             hold(client)
-            command.signal(number)
+            send(command)
             command.complaint("takes no more")
             client.sendall(b".")
             assert b"done" == received(client)
         code, out, errors = command.end()
         assert (0, "") == (code, out), errors
         assert "Traceback" not in errors
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_ctrl_c_leaves_handlers_their_time(here, model):
-    """A terminal sends it to every process of the command."""
-    bind = "--bind", "tcp://127.0.0.1:0", "--log-level", "info"
-    with serve(here, "Held", *bind, "--model", model) as command:
-        with connect(command.line()) as client:
-            hold(client)
-            os.killpg(command.process.pid, signal.SIGINT)
-            command.complaint("takes no more")
-            client.sendall(b".")
-            assert b"done" == received(client)
-        code, _, errors = command.end()
-        assert 0 == code, errors
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -105,7 +105,7 @@ def get(connection, path):
 
 def test_legacy_site_serves_many_that_stay(site):
     """Each visitor keeps a connection open, and none waits for another."""
-    visitors = [http.client.HTTPConnection(*site, timeout=30) for _ in range(20)]
+    visitors = [http.client.HTTPConnection(*site, timeout=30) for _ in range(8)]
     for path in "/first", "/second":
         for visitor in visitors:
             assert (200, f"You asked for {path}\n".encode()) == get(visitor, path)
