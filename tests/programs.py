@@ -1,5 +1,6 @@
 """Programs that serve, run as their users run them: in a process of their own, until Ctrl-C."""
 
+import json
 import os
 import re
 import signal
@@ -75,19 +76,33 @@ def served(handler, transport="tcp", **kwargs):
     return running("-m", "greensock", "serve", handler, "--bind", bind, **kwargs)
 
 
-def loaded_after(code, names):
-    """Those of ``names`` that a fresh process imports for greensock and ``code``."""
-    # What gevent imports is not for greensock to say, and depends on what is installed.
-    begin = "import sys, gevent.hub; began_with = set(sys.modules); import greensock"
-    show = f"print(*{names} & set(sys.modules) - began_with)"
+_LOADING = """
+import json, os, sys
+codes, names = json.loads(sys.argv[1])
+# What gevent imports is not for greensock to say, and depends on what is installed.
+import gevent.hub
+began_with = set(sys.modules)
+import greensock
+for code in codes:
+    if os.fork() == 0:
+        exec(code, globals())
+        print("", *set(names) & set(sys.modules) - began_with, flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0, code
+"""
+
+
+def loaded_after(names, *codes):
+    """Of each code, those of ``names`` that a fresh process imports for greensock and for it."""
     done = subprocess.run(
-        [sys.executable, "-c", f"{begin}\n{code}\n{show}"],
+        [sys.executable, "-c", _LOADING, json.dumps([codes, list(names)])],
         env=environment(),
         capture_output=True,
         text=True,
     )
     assert 0 == done.returncode, done.stderr
-    return set(done.stdout.splitlines()[-1].split())
+    # What the code itself prints does not begin with a space.
+    return [set(line.split()) for line in done.stdout.splitlines() if line[:1] in ("", " ")]
 
 
 class Client:

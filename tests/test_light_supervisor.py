@@ -43,11 +43,11 @@ main(["serve", "socketserver:BaseRequestHandler", "--workers", "1", "--bind", "t
 
 
 def test_a_server_with_workers():
-    assert set() == loaded_after(SUPERVISING, HEAVY)
+    assert [set()] == loaded_after(HEAVY, SUPERVISING)
 
 
 def test_a_command_with_workers():
-    assert set() == loaded_after(COMMANDING, HEAVY_FOR_A_COMMAND)
+    assert [set()] == loaded_after(HEAVY_FOR_A_COMMAND, COMMANDING)
 
 
 def test_hubs_format_what_they_report_as_gevent_has_them_do():

@@ -86,9 +86,8 @@ def test_curl_gets_through_in_every_mode(model, site, tmp_path):
             ["--proxytunnel", "--proxy", f"http://{http}"],
         ]:
             way += ["--proxy-user", "name:word"]
-            assert "GET 0GET 0" == curl(*way, name, name)
-            big = "x" * 100_000
-            assert "POST 100000" == curl(*way, "--data", big, name)
+            posting = "--next", "-sS", *way, "--data", "x" * 100_000, name
+            assert "GET 0GET 0POST 100000" == curl(*way, name, name, *posting)
         assert "407" == curl("-o", "/dev/null", "-w", "%{http_code}", "--proxy", http, name)
         assert "GET 0" == curl(f"http://{forward}/")
         with urllib.request.urlopen(f"{status}metrics") as metrics:

@@ -3,8 +3,10 @@
 import http.server
 import os
 import select
+import signal
 import socket
 import socketserver
+import subprocess
 import sys
 import threading
 import wsgiref.simple_server
@@ -121,8 +123,14 @@ def make(model, base, directory=""):
     return kind(address, Shout), b"hello\n", b"HELLO\n"
 
 
-@pytest.mark.parametrize("where", PLACES)
-@pytest.mark.parametrize("base", EVERY_BASE, ids=lambda base: base.__name__)
+# One server of each kind shows that it may be served beside the tests as well as elsewhere.
+PLACED = [
+    *((base, "thread") for base in EVERY_BASE),
+    *((base, "greenlet") for base in (http.server.HTTPServer, *DATAGRAMS)),
+]
+
+
+@pytest.mark.parametrize("base, where", PLACED, ids=lambda value: getattr(value, "__name__", value))
 @pytest.mark.parametrize("model", MIXINS)
 def test_every_model_works_over_every_server_of_the_standard_library(model, base, where, tmp_path):
     server, question, answer = make(model, base, tmp_path)
@@ -145,24 +153,43 @@ class Hello(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
-class Server(getattr(greensock, sys.argv[1]), http.server.HTTPServer):
-    pass
-
-with Server(("127.0.0.1", 0), Hello) as server:
-    print("%s:%d" % server.server_address, flush=True)
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
+for name in sys.argv[1:]:
+    class Server(getattr(greensock, name), http.server.HTTPServer):
         pass
+
+    with Server(("127.0.0.1", 0), Hello) as server:
+        print("%s:%d" % server.server_address, flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
 """
 
 
-@pytest.mark.parametrize("model", MIXINS)
-def test_a_site_is_served_in_the_main_thread_until_ctrl_c(model):
-    run = programs.running("-c", PROGRAM, MIXINS[model].__name__)
-    with run as address, connect_to(address) as client:
-        client.sendall(GET)
-        assert rest(client).endswith(b"hello")
+def test_a_site_is_served_in_the_main_thread_until_ctrl_c():
+    """Of each model, one after the other."""
+    program = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *(mixin.__name__ for mixin in MIXINS.values())],
+        env=programs.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with program:
+        try:
+            for _ in MIXINS:
+                host, _, port = program.stdout.readline().partition(":")
+                with connect_to((host, int(port))) as client:
+                    client.sendall(GET)
+                    assert rest(client).endswith(b"hello")
+                os.killpg(program.pid, signal.SIGINT)  # as a terminal does: to the children, too
+                assert "interrupted\n" == program.stdout.readline()
+            assert ("", "") == program.communicate(timeout=30)
+        finally:
+            if program.poll() is None:
+                os.killpg(program.pid, signal.SIGKILL)
+    assert 0 == program.returncode
 
 
 @pytest.mark.parametrize("where", PLACES)
