@@ -30,9 +30,9 @@ from greensock.net import native
 from tests import redis_server
 from tests.__main__ import ROOT, WORLDS, environment
 from tests.farewell import farewells
-from tests.helpers import MODELS
 from tests.tools import (
     LOCAL,
+    MODELS,
     PATIENCE,
     Call,
     Mailbox,

@@ -12,7 +12,6 @@ import gevent
 import gevent.select
 import gevent.socket
 
-from greensock import StreamRequestHandler
 from tests.programs import PATCHING, ROOT, environment
 from tests.tools import PATIENCE, wait_until
 from tests.upheaval import IP_BIND_ADDRESS_NO_PORT
@@ -25,13 +24,8 @@ SERVED = {
 }
 
 
-class Shout(StreamRequestHandler):
-    """Takes its time, so that there is always somebody who is at work."""
-
-    def handle(self):
-        line = self.rfile.readline()
-        self.toolbox.sleep(0.01)
-        self.wfile.write(line.upper())
+# It takes its time, so that there is always somebody who is at work.
+HANDLER = "tests.tools:Slow"
 
 
 class Crowd:
@@ -90,7 +84,7 @@ def farewells(size, _):
     """Under SIGTERM nobody is lost whom the system has connected, of SIZE clients at a time."""
     for name, options in SERVED.items():
         patching = [*PATCHING, "--module", "greensock"] if PATCHING else ["-m", "greensock"]
-        command = [sys.executable, *patching, "serve", f"{__name__}:Shout", *options]
+        command = [sys.executable, *patching, "serve", HANDLER, *options]
         process = subprocess.Popen(
             [*command, "--bind", "tcp://127.0.0.1:0"],
             cwd=ROOT,

@@ -4,8 +4,9 @@ import socket
 
 import pytest
 
-import greensock
+from tests import redis_server
 from tests.tools import *  # noqa: F401, F403
+from tests.tools import MODELS
 
 # Python tells whoever forks beside threads that it is risky.
 forks_beside_threads = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
@@ -21,11 +22,12 @@ def has_ipv6():
 
 with_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 
-CONCURRENT = ["greenlet", "thread", "fork"]
+needs_redis = pytest.mark.skipif(
+    redis_server.PROGRAM is None,
+    reason="there is no redis-server here: apt-get install redis-server",
+)
 
-# Those whose handlers, events and connections are seen in the process that serves. Worker processes
-# have tests of their own.
-MODELS = tuple(model for model in greensock.MODELS if model != "prefork")
+CONCURRENT = ["greenlet", "thread", "fork"]
 
 every_model = pytest.mark.parametrize("model", MODELS)
 concurrent_models = pytest.mark.parametrize("model", CONCURRENT)

@@ -7,18 +7,12 @@ import signal
 import subprocess
 from contextlib import contextmanager, suppress
 
-import pytest
-
 from greensock.bus import open_bus
 from greensock.net import native
 from greensock.net.children import Child
 from tests.tools import PATIENCE, wait_until
 
 PROGRAM = shutil.which("redis-server")
-
-needs_redis = pytest.mark.skipif(
-    PROGRAM is None, reason="there is no redis-server here: apt-get install redis-server"
-)
 
 
 class Redis:

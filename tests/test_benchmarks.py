@@ -22,9 +22,8 @@ from benchmarks.servers.of_socketserver import LIMITS
 from benchmarks.suites import METRICS, SUITES
 from benchmarks.targets import TARGETS, Target
 from greensock.interfaces import IAdmission, IDeadlines, IDraining
-from tests.helpers import LOCAL, served, wait_until
+from tests.helpers import LOCAL, needs_redis, served, wait_until
 from tests.programs import ROOT, environment
-from tests.redis_server import needs_redis
 
 pytestmark = pytest.mark.worldless
 

@@ -28,12 +28,13 @@ from tests.helpers import (
     connect,
     descriptors,
     forks_beside_threads,
+    needs_redis,
     recorded,
     served,
     subscribed,
     wait_until,
 )
-from tests.redis_server import needs_redis, publishers, running
+from tests.redis_server import publishers, running
 from tests.teams import new_server
 from tests.test_bus import Member
 from tests.test_crossing import KINDS, PAIRS, end, start

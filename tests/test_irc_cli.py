@@ -11,8 +11,8 @@ from wsproto.events import CloseConnection
 
 from examples.irc.__main__ import main
 from examples.irc.options import parse
+from tests.helpers import needs_redis
 from tests.programs import running
-from tests.redis_server import needs_redis
 from tests.redis_server import running as redis_running
 from tests.test_irc_server import Chatter
 from tests.test_irc_web import Visitor

@@ -9,8 +9,7 @@ from examples.irc.network import Settings
 from examples.irc.server import Client, hall_class
 from greensock.bus import LocalBus, open_bus
 from tests import redis_server
-from tests.helpers import LOCAL, served, wait_until
-from tests.redis_server import needs_redis
+from tests.helpers import LOCAL, needs_redis, served, wait_until
 from tests.test_irc_server import Chatter
 
 

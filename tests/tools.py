@@ -18,6 +18,7 @@ import gevent
 import gevent.select
 import gevent.socket
 
+import greensock
 from greensock import BaseRequestHandler, DatagramRequestHandler, StreamRequestHandler, events
 from greensock.interfaces import IServerEvent
 from greensock.net import native, workers
@@ -26,6 +27,10 @@ from greensock.net import native, workers
 PATIENCE = 30
 
 LOCAL = "127.0.0.1", 0
+
+# Those whose handlers, events and connections are seen in the process that serves. Worker processes
+# have tests of their own.
+MODELS = tuple(model for model in greensock.MODELS if model != "prefork")
 
 
 class Echo(BaseRequestHandler):
