@@ -69,7 +69,11 @@ class Waits:
     def wait(self, error=None):
         """Return when there is something to read; raise ``error`` (TimeoutError) if it is late."""
         try:
-            self._begin_to_wait(getcurrent(), error)
+            if self._watching and self._waiting is None and self.timeout is None:
+                self._ends = None  # as mostly, without the call
+                self._waiting = getcurrent()
+            else:
+                self._begin_to_wait(getcurrent(), error)
             if self._ready and (other := self._next()) is not None:
                 answer = other._waiting.switch(other)
             else:
