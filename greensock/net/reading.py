@@ -74,13 +74,14 @@ class Reading(Waits):
             if not flags & MSG_PEEK:
                 received(self.meter, count)
             return count
-        if self._drained and self.timeout != 0.0 and len(buffer):
+        size = len(buffer)
+        if self._drained and size and self.timeout != 0.0:
             self.wait()
         try:
             count = self._sock.recv_into(buffer)
         except BlockingIOError:
             count = self._read_later(self._sock.recv_into, buffer)
-        if count < len(buffer):
+        if count < size:
             self._drained = True
         else:
             self._count_full_read()
