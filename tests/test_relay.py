@@ -37,7 +37,7 @@ from tests.helpers import (
     wait_until,
 )
 
-MUCH = os.urandom(1 << 20) * 4
+MUCH = os.urandom(1 << 20)  # enough for a pipe to be taken
 KINDS = ["tcp", "unix", "tls", "tcp to tls"]
 
 
@@ -60,11 +60,15 @@ def unix_pair():
 
 
 class Scene:
-    """Somebody at each end, and the relay between them."""
+    """Somebody at each end, and the relay between them.
 
-    def __init__(self, stack, where, kind, **options):
+    ``buffers``: of how many bytes each socket has some, instead of such as grow.
+    """
+
+    def __init__(self, stack, where, kind, buffers=None, **options):
         self._stack = stack
         self._where = where
+        self._buffers = buffers
         self._options = options
         self._kinds = kind.split(" to ") * 2
         self.client, self.a = self._pair(self._kinds[0])
@@ -76,12 +80,16 @@ class Scene:
 
     def _pair(self, kind):
         far, near = unix_pair() if kind == "unix" else tcp_pair()
+        if self._buffers is not None:
+            for end in far, near:
+                for option in socket.SO_SNDBUF, socket.SO_RCVBUF:
+                    end.setsockopt(socket.SOL_SOCKET, option, self._buffers)
         far = gevent.socket.socket(far.family, far.type, far.proto, far.detach())
         far.settimeout(PATIENCE)
         return self._stack.enter_context(far), near
 
     def _under_tls(self, far):
-        context = tls.client_context()
+        context = tls.shared_client_context()
         far = gevent.ssl.SSLSocket(far, _context=context, server_hostname="localhost")
         return self._stack.enter_context(far)
 
@@ -101,7 +109,7 @@ class Scene:
     def _shaken(self, end, kind):
         if kind != "tls":
             return end
-        end = handover.under_tls(end, tls.server_context())
+        end = handover.under_tls(end, tls.shared_server_context())
         handover.shake_hands(end)
         return end
 
@@ -191,10 +199,8 @@ def iter_exactly(sock, count):
 @every_kind
 def test_who_does_not_read_makes_the_other_wait(where, kind):
     """And gets all of it in the end, although that has ended."""
-    with scene(where, kind) as on:
-        if kind != "unix":
-            on.upstream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
-        blob = bytes(range(256)) * (3 << 15)  # 24 MiB, more than all buffers hold
+    with scene(where, kind, buffers=1 << 18) as on:
+        blob = MUCH * 4  # more than all buffers hold, and a pipe
         sent = []
 
         def send():
@@ -395,8 +401,8 @@ def test_without_pipes_it_copies(where, monkeypatch):
 def test_nothing_is_left_open(where):
     def once():
         with scene(where) as on:
-            sending = gevent.spawn(on.client.sendall, MUCH)
-            wait_until(lambda: on.upstream.recv(1 << 16))
+            sending = gevent.spawn(on.client.sendall, MUCH * 2)
+            assert MUCH == b"".join(iter_exactly(on.upstream, len(MUCH)))
             reset(on.upstream)
             with suppress(OSError):
                 sending.get()

@@ -94,8 +94,9 @@ def shown(client):
     return certificate
 
 
-# Most clients want nothing else, and to make one takes longer than to shake hands.
-_common_context = functools.cache(client_context)
+# For who leaves them as they are. To make one takes as long as to shake hands.
+shared_server_context = functools.cache(server_context)
+shared_client_context = functools.cache(client_context)
 
 
 @functools.cache
@@ -107,7 +108,7 @@ def _learn():
     """
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = _server_context().wrap_bio(to_server, to_client, server_side=True)
-    client = _common_context().wrap_bio(to_client, to_server, server_hostname="localhost")
+    client = shared_client_context().wrap_bio(to_client, to_server, server_hostname="localhost")
     for end in client, server, client, server:
         with suppress(ssl.SSLWantReadError):
             end.do_handshake()
@@ -119,7 +120,7 @@ def connect(server, context=None, **options):
     """A client's cooperative socket that has shaken hands."""
     return gevent.ssl.SSLSocket(
         helpers.connect(server),
-        _context=context or _common_context(),
+        _context=context or shared_client_context(),
         server_hostname="localhost",
         **options,
     )
