@@ -303,7 +303,7 @@ def test_the_counters_move_during_one_long_write_over_tls(model):
         def handle(self):
             self.request.sendall(MUCH)
 
-    server = new_server(model, Write, ssl_context=tls.server_context())
+    server = new_server(model, Write, ssl_context=tls.shared_server_context())
     with served(server), tls.connect(server) as client:
         [connection] = server.connections
         wait_until(lambda: connection.sent)
@@ -328,7 +328,7 @@ def test_a_write_over_tls_that_timed_out_can_be_tried_again(model, mailbox):
             self.request.settimeout(PATIENCE)
             mailbox.put(self.request.send(MUCH))
 
-    server = new_server(model, TryAgain, ssl_context=tls.server_context())
+    server = new_server(model, TryAgain, ssl_context=tls.shared_server_context())
     with closing_record() as record, served(server), tls.connect(server) as client:
         assert "timed out" == mailbox.get()
         answer = bytearray()

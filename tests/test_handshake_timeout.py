@@ -40,13 +40,14 @@ everywhere = pytest.mark.parametrize("where", PLACES)
 
 
 def new_server(model, handler=Shout, **attributes):
-    attributes = {"ssl_context": tls.server_context(), "handshake_timeout": LIMIT, **attributes}
+    context = tls.shared_server_context()
+    attributes = {"ssl_context": context, "handshake_timeout": LIMIT, **attributes}
     return type("Server", (greensock.server_class(model),), attributes)(LOCAL, handler)
 
 
 def new_wrapped_server(model, handler=Shout, **attributes):
     server = new_server(model, handler, ssl_context=None, **attributes)
-    server.socket = tls.server_context().wrap_socket(server.socket, server_side=True)
+    server.socket = tls.shared_server_context().wrap_socket(server.socket, server_side=True)
     return server
 
 
@@ -59,7 +60,8 @@ def shout(server):
 def client_hello():
     """The first that a client says."""
     said = ssl.MemoryBIO()
-    client = tls.client_context().wrap_bio(ssl.MemoryBIO(), said, server_hostname="localhost")
+    context = tls.shared_client_context()
+    client = context.wrap_bio(ssl.MemoryBIO(), said, server_hostname="localhost")
     with pytest.raises(ssl.SSLWantReadError):
         client.do_handshake()
     return said.read()

@@ -86,7 +86,7 @@ def ann_hears(ann):
 
 
 def test_tls_is_seen(hall):
-    hall.ssl_context = tls.server_context()
+    hall.ssl_context = tls.shared_server_context()
     with served(hall(LOCAL, Client)) as server:
         with tls_client(server) as ann:
             ann.enter("Ann", "WHOIS ann")
@@ -99,7 +99,7 @@ def tls_client(server):
     import socket
 
     sock = socket.create_connection(server.server_address, timeout=30)
-    return Chatter(tls.client_context().wrap_socket(sock, server_hostname="localhost"))
+    return Chatter(tls.shared_client_context().wrap_socket(sock, server_hostname="localhost"))
 
 
 def test_all_are_told_that_the_server_ends(hall):

@@ -170,7 +170,7 @@ def test_who_does_not_read_is_cut(model):
 def test_who_does_not_read_is_cut_in_whatever_way_the_handler_writes(model, is_secure):
     server = new_server(WriteOn, model, send_timeout=LIMIT)
     if is_secure:
-        server.ssl_context = tls.server_context()
+        server.ssl_context = tls.shared_server_context()
     ways = WAYS_OVER_TLS if is_secure else list(WAYS)
     reasons = {}
     with recorded(IConnectionClosed) as record, ExitStack() as stack:
@@ -202,7 +202,7 @@ def read_steadily(client, way):
 def test_who_reads_steadily_stays_during_one_long_write(model):
     limits = {"idle_timeout": AMPLE, "send_timeout": AMPLE}
     plain, secure = (new_server(WriteOnce, model, **limits) for _ in range(2))
-    secure.ssl_context = tls.server_context()
+    secure.ssl_context = tls.shared_server_context()
     with recorded(IConnectionCut) as record, served(plain), served(secure):
         with connect(plain) as one, tls.connect(secure) as other:
             calls = [Call("greenlet", read_steadily, one, "sendfile")]
@@ -225,7 +225,7 @@ def test_who_has_gone_while_a_write_waited_is_not_stuck(model, is_secure, mailbo
 
     server = new_server(Write, model)
     if is_secure:
-        server.ssl_context = tls.server_context()
+        server.ssl_context = tls.shared_server_context()
     with served(server):
         with tls.connect(server) if is_secure else connect(server) as client:
             wait_until(lambda: any(each.stuck_since for each in server.connections))

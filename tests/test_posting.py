@@ -66,7 +66,7 @@ def heard(sock):
 
 def server_for(handler, model, secure=False, **attributes):
     if secure:
-        attributes["ssl_context"] = tls.server_context()
+        attributes["ssl_context"] = tls.shared_server_context()
     return new_server(handler, model, **attributes)
 
 
@@ -86,7 +86,7 @@ def client_of(server):
             yield client
             return
         client = gevent.ssl.SSLSocket(
-            client, _context=tls.client_context(), server_hostname="localhost"
+            client, _context=tls.shared_client_context(), server_hostname="localhost"
         )
         with tls.leaving(client):
             yield client
@@ -248,13 +248,14 @@ class Switching(StreamRequestHandler):
 
 @every_model
 def test_posting_goes_on_under_tls(model):
-    server = new_server(Switching, model, ssl_context=tls.server_context(), implicit_tls=False)
+    context = tls.shared_server_context()
+    server = new_server(Switching, model, ssl_context=context, implicit_tls=False)
     with served(server), connect(server) as client:
         assert b"plain\n" == client.recv(100)
         client.sendall(b"go on\n")
         assert b"ready\n" == client.recv(100)
         client = gevent.ssl.SSLSocket(
-            client, _context=tls.client_context(), server_hostname="localhost"
+            client, _context=tls.shared_client_context(), server_hostname="localhost"
         )
         with tls.leaving(client):
             assert b"secret\n" == rest(client)

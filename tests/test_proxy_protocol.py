@@ -368,7 +368,7 @@ def test_tls_comes_after_the_header(model, wrapped):
                 own = plain.getsockname()
                 plain.sendall(header)
                 with gevent.ssl.SSLSocket(
-                    plain, _context=tls.client_context(), server_hostname="localhost"
+                    plain, _context=tls.shared_client_context(), server_hostname="localhost"
                 ) as client:
                     client.sendall(b"hello\n")
                     expect(client, repr((source or own, told, b"hello\n")))

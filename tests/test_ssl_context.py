@@ -48,7 +48,7 @@ needs_openssl = pytest.mark.skipif(
 
 
 def server_class(model, kind="tcp", **attributes):
-    attributes.setdefault("ssl_context", tls.server_context())
+    attributes.setdefault("ssl_context", tls.shared_server_context())
     return type("Server", (greensock.server_class(model, kind),), attributes)
 
 
@@ -87,7 +87,7 @@ def test_unix_sockets_speak_tls_too(model, tmp_path):
 @pytest.mark.parametrize("where", PLACES)
 def test_a_server_of_the_standard_library_needs_nothing_but_the_mixin(mixin, where):
     class Server(mixin, http.server.HTTPServer):
-        ssl_context = tls.server_context()
+        ssl_context = tls.shared_server_context()
 
     with served(Server(LOCAL, Hello), where) as server, tls.connect(server) as client:
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
@@ -108,7 +108,7 @@ def test_one_request_at_a_time_is_under_tls_too(model):
 @every_mixin
 def test_who_bypasses_server_bind_does_not_bypass_tls(mixin):
     class Server(mixin, http.server.HTTPServer):
-        ssl_context = tls.server_context()
+        ssl_context = tls.shared_server_context()
 
     server = Server(LOCAL, Shout, bind_and_activate=False)
     try:
@@ -145,14 +145,14 @@ def test_the_worker_makes_the_handshake(model, where, mailbox):
 
 
 def make_context():
-    return tls.server_context()
+    return tls.shared_server_context()
 
 
 class Factory:
     """What can be called, but is no function."""
 
     def __call__(self):
-        return tls.server_context()
+        return tls.shared_server_context()
 
 
 def in_a_body():
@@ -178,7 +178,7 @@ def in_a_body():
             return tls.server_context(cls.certificate)
 
     class Lambda:
-        ssl_context = lambda: tls.server_context()  # noqa: E731
+        ssl_context = lambda: tls.shared_server_context()  # noqa: E731
 
     class Callable:
         ssl_context = Factory()
@@ -201,7 +201,7 @@ def test_it_may_be_a_function_in_the_class(body, base):
 
 @every_model
 def test_it_may_be_set_on_one_server(model):
-    for context in tls.server_context(), make_context, Factory():
+    for context in tls.shared_server_context(), make_context, Factory():
         server = greensock.server_class(model)(LOCAL, Shout)
         server.ssl_context = context
         with served(server):
@@ -225,7 +225,7 @@ def test_a_function_is_called_once(base):
 
     def make():
         calls.append(1)
-        return tls.server_context()
+        return tls.shared_server_context()
 
     class OfGreensock(greensock.GreenletTCPServer):
         ssl_context = staticmethod(make)
@@ -251,7 +251,7 @@ def fail():
 WRONG = [
     wrong(ValueError, "ssl_context is 'cert.pem'; give an ssl.SSLContext", "cert.pem"),
     wrong(ValueError, "ssl_context is True; give an ssl.SSLContext", True),
-    wrong(ValueError, "ssl_context is a context for clients", tls.client_context()),
+    wrong(ValueError, "ssl_context is a context for clients", tls.shared_client_context()),
     wrong(ValueError, "returned a context for clients", tls.client_context),
     wrong(TypeError, "ssl_context returned None; give an ssl.SSLContext", lambda: None),
     wrong(TypeError, "ssl_context returned 'cert.pem'", lambda: "cert.pem"),
@@ -287,7 +287,9 @@ def test_a_wrong_one_that_is_set_leaves_the_one_before(value, error, message):
 
 
 @every_model
-@pytest.mark.parametrize("value", [tls.server_context(), make_context], ids=["context", "function"])
+@pytest.mark.parametrize(
+    "value", [tls.shared_server_context(), make_context], ids=["context", "function"]
+)
 def test_datagrams_speak_no_tls(model, value):
     before = descriptors()
     with pytest.raises(ValueError, match="a server of datagrams speaks no TLS"):

@@ -296,7 +296,7 @@ def test_a_listener_that_was_adopted_is_opened_again_by_the_server(model):
 @concurrent_models
 def test_a_tls_listener_speaks_tls_again(model):
     server = new_server(model, Shout)
-    server.socket = tls.server_context().wrap_socket(server.socket, server_side=True)
+    server.socket = tls.shared_server_context().wrap_socket(server.socket, server_side=True)
     with served(server):
         for _ in range(2):
             with tls.connect(server) as client:

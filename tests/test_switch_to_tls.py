@@ -80,13 +80,13 @@ class Bare(BaseRequestHandler):
 
 
 def new_server(model, handler, kind="tcp", **attributes):
-    attributes = {"ssl_context": tls.server_context(), "implicit_tls": False, **attributes}
+    attributes = {"ssl_context": tls.shared_server_context(), "implicit_tls": False, **attributes}
     return type("Server", (greensock.server_class(model, kind),), attributes)(LOCAL, handler)
 
 
 def secure(client, **options):
     return gevent.ssl.SSLSocket(
-        client, _context=tls.client_context(), server_hostname="localhost", **options
+        client, _context=tls.shared_client_context(), server_hostname="localhost", **options
     )
 
 
@@ -105,7 +105,7 @@ def test_smtplib_is_a_client(model, where):
 
         def send():
             with smtplib.SMTP(*server.server_address, timeout=30) as client:
-                assert 220 == client.starttls(context=tls.client_context())[0]
+                assert 220 == client.starttls(context=tls.shared_client_context())[0]
                 return client.ehlo()
 
         threadpool = gevent.get_hub().threadpool
@@ -226,7 +226,7 @@ def test_once_is_enough(model):
 def test_there_must_be_a_context(model):
     class Explain(BaseRequestHandler):
         def handle(self):
-            for context in None, "cert.pem", tls.client_context():
+            for context in None, "cert.pem", tls.shared_client_context():
                 try:
                     self.switch_to_tls(context)
                 except (RuntimeError, TypeError, ValueError) as error:
@@ -247,7 +247,7 @@ def test_a_handler_may_bring_its_context_and_its_timeout(model, timeout):
         def handle(self):
             self.request.sendall(self.request.recv(100))
             self.request.settimeout(timeout)
-            self.switch_to_tls(tls.server_context())
+            self.switch_to_tls(tls.shared_server_context())
             self.request.sendall(str(self.request.gettimeout()).encode())
 
     with served(new_server(model, Bring, ssl_context=None)) as server:
@@ -279,7 +279,7 @@ def test_garbage_is_an_error_for_the_handler(model, mailbox):
 
 
 @every_model
-@pytest.mark.parametrize("context", [None, tls.server_context()], ids=["server's", "own"])
+@pytest.mark.parametrize("context", [None, tls.shared_server_context()], ids=["server's", "own"])
 def test_a_handshake_that_takes_too_long_is_cut(model, context):
     """But one that begins late has all its time."""
 
@@ -361,7 +361,7 @@ def test_a_datagram_cannot_switch(model):
     class Switch(BaseRequestHandler):
         def handle(self):
             try:
-                self.switch_to_tls(tls.server_context())
+                self.switch_to_tls(tls.shared_server_context())
             except RuntimeError as error:
                 self.request[1].sendto(str(error).encode(), self.client_address)
 

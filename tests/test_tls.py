@@ -34,7 +34,7 @@ WORKERS = ["greenlet", "thread", "fork"]
 def secure(model, handler, context=None, **options):
     """A server behind a wrapped listener."""
     server = greensock.server_class(model)(LOCAL, handler)
-    context = context or tls.server_context()
+    context = context or tls.shared_server_context()
     server.socket = context.wrap_socket(server.socket, server_side=True, **options)
     return server
 
@@ -201,7 +201,7 @@ def test_a_server_may_wrap_its_listener_when_it_is_activated(model):
     class Secure(greensock.server_class(model)):
         def server_activate(self):
             super().server_activate()
-            self.socket = tls.server_context().wrap_socket(self.socket, server_side=True)
+            self.socket = tls.shared_server_context().wrap_socket(self.socket, server_side=True)
 
     with served(Secure(LOCAL, Shout)) as server:
         assert b"HELLO\n" == shout(server)

@@ -179,7 +179,7 @@ def test_read_ends_at_the_deadline_and_the_connection_lives_on(model):
 
 
 def test_tls_read_ends_at_the_deadline_and_the_connection_lives_on(model):
-    with serving(model, Hurried, tls.server_context()) as server, secure(server) as client:
+    with serving(model, Hurried, tls.shared_server_context()) as server, secure(server) as client:
         assert b"still here\n" == client.recv(11)
         client.sendall(b"late")
         assert EXPECTED == b"still here\n" + rest(client)
@@ -189,7 +189,7 @@ def secure(server):
     """A client over TLS; the server is served in another thread, so it may block."""
     client = socket.create_connection(server.server_address, PATIENCE)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # it is full sooner
-    return tls.client_context().wrap_socket(client, server_hostname="localhost")
+    return tls.shared_client_context().wrap_socket(client, server_hostname="localhost")
 
 
 @pytest.mark.parametrize("write", ["send", "sendall"])
@@ -233,7 +233,7 @@ def test_tls_write_ends_at_the_deadline(model):
     if model == "fork":
         pytest.skip("what a child was told stays in the child")
     server = Server(LOCAL, Flood)
-    server.socket = tls.server_context().wrap_socket(server.socket, server_side=True)
+    server.socket = tls.shared_server_context().wrap_socket(server.socket, server_side=True)
     with served(server), secure(server) as client:
         client.sendall(b"read")
         with contextlib.suppress(OSError):
@@ -255,7 +255,7 @@ def test_other_task_has_no_deadline(model):
                 self.request.sendall(b"go\n")
             return reading.join(PATIENCE), got
 
-    for context in None, tls.server_context():
+    for context in None, tls.shared_server_context():
         with serving(model, Share, context) as server:
             with secure(server) if context else connect(server) as client:
                 assert b"go\n" == client.recv(3)

@@ -132,7 +132,8 @@ def test_what_fails_over_and_over_is_no_client_and_gets_pauses(model, name):
 
 @every_model
 def test_a_tls_listener_goes_on_as_well(model):
-    server, listener = with_faulty_listener(new_server(model, ssl_context=tls.server_context()))
+    server = new_server(model, ssl_context=tls.shared_server_context())
+    server, listener = with_faulty_listener(server)
     with recorded(*KINDS) as record, serving(server, "greenlet") as call:
         listener.faults += [errno_of("EMFILE"), errno_of("ECONNABORTED")]
         with tls.connect(server) as client:

@@ -53,7 +53,7 @@ def shout(server):
 @every_model
 @pytest.mark.parametrize("fail", [plain_text, half_a_hello, nothing, distrust])
 def test_a_handshake_that_fails_costs_one_connection(model, fail):
-    server = new_server(model, ssl_context=tls.server_context())
+    server = new_server(model, ssl_context=tls.shared_server_context())
     kinds = IHandshakeFailed, IRequestFailed, IAcceptPaused
     with recorded(*kinds) as record, recorded(IConnectionClosed) as closed:
         with served(server, "greenlet"):

@@ -74,7 +74,7 @@ def cut(server):
 
 
 def fail_a_handshake(server):
-    server.ssl_context, server.implicit_tls = tls.server_context(), True
+    server.ssl_context, server.implicit_tls = tls.shared_server_context(), True
     with connect(server) as client:
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
         with suppress(ConnectionResetError):
