@@ -43,7 +43,7 @@ def buses(request, tmp_path):
 @pytest.mark.parametrize("model", ["greenlet", "thread"])
 def test_what_is_said_at_one_server_is_heard_at_the_other(model, buses):
     """All of it, once and in order, until the other one ends."""
-    count = 2000
+    count = 500
     with halls(model, buses) as (east, west), ExitStack() as stack:
         ann = stack.enter_context(Chatter.connect(east.server_address))
         bob = stack.enter_context(Chatter.connect(west.server_address))

@@ -1,6 +1,7 @@
 """IRC over sockets, under each model."""
 
 import signal
+import socket
 
 import pytest
 
@@ -65,7 +66,9 @@ def test_who_is_in_a_channel_hears_what_is_said(hall):
 def test_who_does_not_read_is_shown_out(hall):
     """And others are told why."""
     hall.send_buffer = 10_000
-    with served(hall(LOCAL, Client)) as server:
+    server = hall(LOCAL, Client)
+    server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14)  # for all it accepts
+    with served(server):
         with Chatter.connect(server.server_address) as ann:
             ann.enter("Ann", "JOIN #x").hear(" 366 ")
             with Chatter.connect(server.server_address) as deaf:
@@ -96,8 +99,6 @@ def test_tls_is_seen(hall):
 
 
 def tls_client(server):
-    import socket
-
     sock = socket.create_connection(server.server_address, timeout=30)
     return Chatter(tls.shared_client_context().wrap_socket(sock, server_hostname="localhost"))
 

@@ -115,7 +115,7 @@ def play(kind, make_pair, script):
 
 
 @pytest.mark.parametrize("make_pair", [tcp_pair, unix_pair])
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
 @given(script=scripts)
 def test_every_operation_does_what_a_blocking_socket_does(make_pair, script):
     assert play(native.Socket, make_pair, script) == play(CooperativeSocket, make_pair, script)
