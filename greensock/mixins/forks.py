@@ -13,10 +13,10 @@ from .. import events
 from ..interfaces import IConcurrencyModel
 from ..net import native
 from ..net.children import Child, Sentries, wait_for_any
-from ..net.connections import SharedConnection
 from ..net.crew import Job
 from ..net.hubs import in_hub
 from ..net.listeners import close_all_in_child
+from ..net.shared_connections import SharedConnection
 from ..net.threads import start_thread
 from ..net.wardens import WATCHFUL
 from .outside import OutsideMixIn

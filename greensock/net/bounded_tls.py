@@ -6,10 +6,10 @@ import ssl
 from typing import Any
 
 from . import native
-from .bounded import TurnOfThreads, TurnsMixIn, await_ready, end_of
 from .meters import PIECE, received, sent, waiting_to_send
 from .outbox import finish_outbox
 from .secure import PiecesMixIn, Told, heed_end, say_goodbye, send_now
+from .turns import TurnOfThreads, TurnsMixIn, await_ready, end_of
 
 _SSLSocket: Any = native.ssl_socket()
 
