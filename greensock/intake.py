@@ -57,8 +57,8 @@ class Intake:
             self.resume_at = None
         return self._wait_for_token()
 
-    def take(self, most, goes_on):
-        """Take at most ``most`` requests while ``goes_on()``; how many.
+    def take(self, most, loop):
+        """Take at most ``most`` requests while ``loop`` takes on; how many.
 
         None if the listener is gone.
         """
@@ -71,8 +71,14 @@ class Intake:
             return None if self._failed(error) else 0
         may_block = overridden or self._listener_may_block()
         taken = 0
-        while taken < most and goes_on() and server._gs_has_room():
-            if server.accept_rate is not None and self._wait_for_token():
+        while (
+            taken < most
+            and not loop.is_stopping
+            and server._gs_suspended is None
+            and server._gs_has_room()
+        ):
+            is_limited = server.accept_rate is not None
+            if is_limited and self._wait_for_token():
                 break
             if taken and may_block and not self._watch.is_readable():
                 break
@@ -83,7 +89,7 @@ class Intake:
             except (Exception, Timeout) as error:
                 return None if self._failed(error) else taken
             taken += 1
-            if server.accept_rate is not None:
+            if is_limited:
                 self._bucket.take()
             if self._backoff.failures:
                 self._backoff.success()

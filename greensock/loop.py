@@ -46,6 +46,7 @@ class Loop:
     """One run of a server's accept loop, made and run by one greenlet.
 
     ``wants_room``: whether it waits for a slot, or for descriptors or memory, to come free.
+    ``is_stopping``: whether it takes no more.
     """
 
     def __init__(self, server, hub, *, serving):
@@ -58,7 +59,7 @@ class Loop:
         self._ordered = 0
         self._obeyed = 0
         self._server = server
-        self._stopping = False
+        self.is_stopping = False
         self._is_draining = False
         self._is_taking = False
         self._interruption = None
@@ -116,12 +117,12 @@ class Loop:
     def run(self, poll_interval):
         """Take requests until stopped; call ``service_actions`` on every turn."""
         self._check_listener()
-        while not self._stopping:
+        while not self.is_stopping:
             if self._is_draining:
                 self._empty_queue()
                 break
             readable = self._wait(poll_interval)
-            if self._stopping:
+            if self.is_stopping:
                 break  # type: ignore[unreachable]  # it was running for someone else to say so
             if readable:
                 self._take(self._server._gs_requests_per_turn)
@@ -131,7 +132,7 @@ class Loop:
         """Take one request; False if ``timeout`` seconds (None for no limit) passed first."""
         ends = None if timeout is None else monotonic() + timeout
         self._check_listener()
-        while not (self._stopping or self._is_draining):
+        while not (self.is_stopping or self._is_draining):
             left = None if ends is None else max(0.0, ends - monotonic())
             if self._wait(left) and self._take(1):
                 return True
@@ -141,7 +142,7 @@ class Loop:
 
     def stop(self):
         """Make it end. Any thread, greenlet or signal handler may."""
-        self._stopping = True
+        self.is_stopping = True
         self.ring()
 
     def drain(self):
@@ -211,13 +212,13 @@ class Loop:
         if not has_room and self._turns_away():
             if self._watch_for(timeout):
                 is_there = self._intake.turn_away("max_connections", self._turns_away)
-                self._stopping = self._stopping or not is_there
+                self.is_stopping = self.is_stopping or not is_there
             return False
         self.wants_room = not has_room
         readable = self._watch.wait(timeout, for_descriptor=has_room)
         self._raise_interruption()
         # A timeout that has passed at once may have hidden who was there already.
-        return readable or (has_room and not self._stopping and self._watch.is_readable())
+        return readable or (has_room and not self.is_stopping and self._watch.is_readable())
 
     def _watch_for(self, timeout):
         readable = self._watch.wait(timeout)
@@ -239,14 +240,14 @@ class Loop:
         return self._server._gs_is_full() and self._takes_on()
 
     def _takes_on(self):
-        return not self._stopping and self._server._gs_suspended is None
+        return not self.is_stopping and self._server._gs_suspended is None
 
     def _take(self, most):
         self._is_taking = True
-        taken = self._intake.take(most, self._takes_on)
+        taken = self._intake.take(most, self)
         self._is_taking = False
         if taken is None:
-            self._stopping = True
+            self.is_stopping = True
         self._server._gs_report_drops(self)
         return taken
 
@@ -264,7 +265,7 @@ class Loop:
         try:
             self._watch.look_at(self._server.fileno())
         except OSError:
-            self._stopping = True  # it was closed, and not by its server
+            self.is_stopping = True  # it was closed, and not by its server
             return
         self._prepare_listener()
         if self.drops is not None:

@@ -34,7 +34,7 @@ class Requests(Operations):
             return self.get_request, self._gs_dispatch
         if self._gs_shares_socket_with_handlers():
             _, view = self._gs_settled((b"", self.socket))
-            return self._gs_datagrams_for(view), self._gs_admit
+            return self._gs_datagrams_for(view), self._gs_way_for_datagrams()
         if self._gs_takes_datagrams():
             return self.get_request, self._gs_dispatch
         return acceptor(self.socket, self._gs_connection_kind), self._gs_dispatch
@@ -72,6 +72,10 @@ class Requests(Operations):
         except BaseException:
             self.shutdown_request(request)
             raise
+
+    def _gs_way_for_datagrams(self):
+        """What the loop calls to dispatch one of them."""
+        return self._gs_admit
 
     def _gs_fail(self, request, client_address):
         try:

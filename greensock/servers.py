@@ -37,12 +37,7 @@ class BaseServer(Serving, socketserver.BaseServer):
             finish = partial(BaseServer.finish_request, self)
             self._gs_take_in(request, client_address, finish, ends=False)
             return
-        factory = self.RequestHandlerClass
-        if self._gs_is_plain_class:
-            # What calling the class does, without the stack that it takes a greenlet up to 3.12.
-            factory.__new__(factory).__init__(request, client_address, self)
-        else:
-            factory(request, client_address, self)
+        self._gs_handle(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report what a handler raised; called inside the active ``except``.

@@ -35,6 +35,7 @@ LEVELS = {
     "greensock.requests": 3,
     "greensock.rooms": 3,
     "greensock.serving": 3,
+    "greensock.steps": 3,
     "greensock.strays": 3,
     "greensock.supervision": 3,
     "greensock.toolbox": 3,

@@ -77,7 +77,7 @@ class Silent(GreenletMixIn):
 @faults.breaking("events tell of its beginning, of every connection, and of its end")
 class Secretive(GreenletMixIn):
     def _gs_join_crew(self, job):
-        self._gs_founded_crew().add(job)
+        self._gs_founded_crew().jobs.add(job)
 
 
 @faults.breaking("an event tells of what is no Exception, and was raised")

@@ -22,7 +22,7 @@ def born(monkeypatch):
 
 
 def idle_of(server):
-    return server._gs_workers._idle
+    return server._gs_workers.idle
 
 
 def ask_and_wait(server, message=b"hello\n"):

@@ -105,8 +105,15 @@ class ModelMixIn(Serving):
         if self._gs_finishes_elsewhere:
             super().process_request_thread(request, client_address)  # type: ignore[misc]
             return
+        self._gs_finish(request, client_address)
+
+    def _gs_finish(self, request, client_address):
+        """What process_request_thread does with a request that is in the books."""
         try:
-            self.finish_request(request, client_address)
+            if "finish_request" in self._gs_own_steps:
+                self.finish_request(request, client_address)
+            else:
+                self._gs_handle(request, client_address)
         except Exception:
             self._gs_note_failure(self._gs_job_of(request))
             self.handle_error(request, client_address)

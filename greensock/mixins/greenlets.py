@@ -1,12 +1,15 @@
 """A greenlet for every request."""
 
+from functools import partial
 from time import monotonic
+from typing import Any
 
 import gevent
 from zope.interface import implementer
 
 from ..interfaces import IGreenletModel
 from ..net import native
+from ..net.crew import Job
 from ..net.hubs import in_main_thread
 from ..net.sockets import CooperativeSocket
 from ..net.workers import Workers
@@ -71,6 +74,23 @@ class GreenletMixIn(ModelMixIn):
             self._gs_leave_crew(job)
             raise
 
+    def _gs_way_for_datagrams(self):
+        workers = self._gs_workers
+        if self._gs_own_steps or workers is None or workers.thread != native.get_ident():
+            return super()._gs_way_for_datagrams()
+        return partial(self._gs_take_datagram, workers)
+
+    def _gs_take_datagram(self, workers, request, client_address):
+        """Have one handled of whose steps nobody has overridden any."""
+        job: Any = Job.__new__(Job)  # to call the class takes twice as long
+        job.__init__(request, client_address)
+        try:
+            self._gs_join_crew(job)
+            workers.start(job)
+        except BaseException:
+            self._gs_leave_crew(job)
+            raise
+
     def _gs_start(self, job):
         workers = self._gs_workers
         # Another thread may handle a request beside the loop.
@@ -89,13 +109,14 @@ class GreenletMixIn(ModelMixIn):
         if self.max_connections is not None and self._gs_is_full():
             return False
         workers = self._gs_workers
-        return workers is None or workers.has_room
+        return workers is None or bool(workers.idle) or workers.has_room
 
     def _gs_loop_opened(self, loop):
         super()._gs_loop_opened(loop)
         most = self.max_workers if self._gs_shares_socket_with_handlers() else None
         if loop.serving and (most is not None or self.reuse_greenlets):
-            run, refuse = self._gs_run, self._gs_do_without_greenlet
+            run = self._gs_run if most is None else self._gs_run_datagram
+            refuse = self._gs_do_without_greenlet
             self._gs_workers = Workers(loop.hub, run, refuse, most, loop.room_was_made)
 
     def _gs_loop_closing(self, loop):
@@ -114,23 +135,45 @@ class GreenletMixIn(ModelMixIn):
             elif type(job.request) is tuple or self._gs_enter(job):
                 request = job.request
                 try:
-                    self.process_request_thread(request, job.client_address)
+                    if "process_request_thread" in self._gs_own_steps:
+                        self.process_request_thread(request, job.client_address)
+                    else:
+                        self._gs_finish(request, job.client_address)
                 finally:
                     if job.request is not request:
                         self._gs_finish_switched(job)
             rests = self._gs_resting is not None and self._gs_rest(job)
-        except KeyboardInterrupt as error:
-            if in_main_thread():
-                self._gs_interrupt(error)
-            else:
-                self._gs_report(job.client_address, error)
         except BaseException as error:
-            self._gs_note_failure(job)
-            if not job.was_cut:
-                self._gs_report(job.client_address, error)
+            self._gs_break_off(job, error)
         finally:
             if not rests:
                 self._gs_leave_crew(job)
+
+    def _gs_run_datagram(self, job):
+        """What _gs_run does, without the steps that are nobody's own and have nothing to do."""
+        if self._gs_own_steps or type(job) is not Job:
+            self._gs_run(job)
+            return
+        try:
+            try:
+                self._gs_handle(job.request, job.client_address)
+            except Exception:
+                self.handle_error(job.request, job.client_address)
+        except BaseException as error:
+            self._gs_break_off(job, error)
+        finally:
+            self._gs_leave_crew(job)
+
+    def _gs_break_off(self, job, error):
+        """A handler, or a step of its request, has raised what no handle_error is for."""
+        if not isinstance(error, KeyboardInterrupt):
+            self._gs_note_failure(job)
+            if not job.was_cut:
+                self._gs_report(job.client_address, error)
+        elif in_main_thread():
+            self._gs_interrupt(error)
+        else:
+            self._gs_report(job.client_address, error)
 
     def _gs_go_on(self, job):
         try:

@@ -34,10 +34,10 @@ def receiver(sock, shared, limit, truncated):
     Handlers get ``shared`` instead of ``sock``; ``truncated(address)`` is called before a datagram
     that was longer than ``limit`` bytes.
     """
-    recvfrom = raw(sock).recvfrom
+    recvfrom, size, flags = raw(sock).recvfrom, limit + 1, int(socket.MSG_DONTWAIT)
 
     def receive():
-        data, address = recvfrom(limit + 1, socket.MSG_DONTWAIT)
+        data, address = recvfrom(size, flags)
         if len(data) > limit:
             truncated(address)
             data = data[:limit]

@@ -31,6 +31,8 @@ class Connection(Job):
     """
 
     __slots__ = (
+        "handler",
+        "error",
         "model",
         "server",
         "outbox",

@@ -15,11 +15,15 @@ PATIENCE = 0.1
 class Job:
     """One request in the hands of a worker, or at rest between two messages.
 
-    ``handler``: None, or a parked handler that goes on when there is something to read; ``error``:
-    what to raise there instead. ``was_told``: whether its worker knows that nothing will follow.
+    ``handler``: None, or the parked handler of a connection, which goes on when there is something
+    to read; ``error``: what to raise there instead. ``was_told``: whether its worker knows that
+    nothing will follow.
     """
 
-    __slots__ = ("request", "client_address", "worker", "was_cut", "was_told", "handler", "error")
+    handler: Any = None
+    error: Any = None
+
+    __slots__ = ("request", "client_address", "worker", "was_cut", "was_told")
 
     def __init__(self, request, client_address, worker=None):
         self.request = request
@@ -27,8 +31,6 @@ class Job:
         self.worker = worker
         self.was_cut = False
         self.was_told = False
-        self.handler = None
-        self.error = None
 
     @property
     def is_at_rest(self):
@@ -77,33 +79,26 @@ class Crew:
     Jobs come and go far more often than anybody waits for the last one to go. So the set is changed
     in single steps, without a lock, and who removes a job notifies only if somebody waits: a waiter
     says that it waits before it looks at the set, and a leaver looks after it has left.
+
+    ``jobs``: that set; whoever has changed it looks whether there are ``waiters``, and tells them.
     """
 
     def __init__(self):
-        self._jobs: set[Job] = set()
+        self.jobs: set[Job] = set()
+        self.waiters = 0
         self._changed = Condition()
-        self._waiters = 0
 
     def __len__(self):
-        return len(self._jobs)
+        return len(self.jobs)
 
     def __iter__(self):
-        return iter(list(self._jobs))
+        return iter(list(self.jobs))
 
     def __contains__(self, job):
-        return job in self._jobs
+        return job in self.jobs
 
-    def add(self, job):
-        self._jobs.add(job)
-        if self._waiters:
-            self._tell_waiters()
-
-    def remove(self, job):
-        self._jobs.discard(job)
-        if self._waiters:
-            self._tell_waiters()
-
-    def _tell_waiters(self):
+    def tell_waiters(self):
+        """Have them look again who is here."""
         with self._changed:
             self._changed.notify_all()
 
@@ -118,8 +113,8 @@ class Crew:
     def wait_until(self, fits, timeout=None):
         """Wait until ``fits()``, which depends on who is here; whether it did in time."""
         with self._changed:
-            self._waiters += 1
+            self.waiters += 1
             try:
                 return self._changed.wait_for(fits, timeout)
             finally:
-                self._waiters -= 1
+                self.waiters -= 1

@@ -5,6 +5,7 @@ greenlets reading one socket raise ConcurrentObjectUseError, and closing it in o
 EBADF in the other.
 """
 
+from operator import attrgetter
 from socket import AF_INET, MSG_DONTWAIT, MSG_PEEK, SHUT_RD, SHUT_WR, SOCK_STREAM
 
 from gevent import get_hub
@@ -46,14 +47,11 @@ class CooperativeSocket(socket):
             return  # its constructor failed
         channel.close()
 
-    @property
-    def meter(self):
-        """The Meter that counts what goes through it."""
-        return self._channel.meter
-
-    @meter.setter
-    def meter(self, meter):
-        self._channel.count_with(meter)
+    meter = property(
+        attrgetter("_channel.meter"),  # in C, because every connection is asked several times
+        lambda self, meter: self._channel.count_with(meter),
+        doc="The Meter that counts what goes through it.",
+    )
 
     def rest(self, who):
         """Let nobody wait: see ``Channel.rest``."""

@@ -65,7 +65,7 @@ class Workers:
 
     ``refuse(job)`` is called instead, where the error is handled, if no greenlet can be had.
     ``room_was_made()`` is called when jobs had to queue up because all were at work, and the last
-    of them was taken.
+    of them was taken. ``idle``: the greenlets that wait for a job.
     """
 
     def __init__(self, hub, run, refuse, most, room_was_made):
@@ -76,7 +76,7 @@ class Workers:
         self._most = sys.maxsize if most is None else most
         self._room_was_made = room_was_made
         self._jobs: deque = deque()
-        self._idle = []
+        self.idle = []
         self._count = 0
         self._is_coming = False
         self._has_turn: Any = None
@@ -86,7 +86,7 @@ class Workers:
     @property
     def has_room(self):
         """Whether a job would be taken as soon as the loop comes round."""
-        self._is_full = bool(self._jobs) and not self._idle and self._count >= self._most
+        self._is_full = bool(self._jobs) and not self.idle and self._count >= self._most
         return not self._is_full
 
     def start(self, job):
@@ -98,21 +98,21 @@ class Workers:
     def close(self):
         """Keep no greenlet any longer than there are jobs. For the hub's own thread."""
         self._is_open = False
-        while self._idle:
-            worker = self._idle.pop()
+        while self.idle:
+            worker = self.idle.pop()
             worker.parent = getcurrent()  # where it ends, instead of in the hub
             worker.throw()
 
     def _come(self):
         self._is_coming = False
-        while self._jobs and (self._idle or self._count < self._most):
-            if not self._idle:
+        while self._jobs and (self.idle or self._count < self._most):
+            if not self.idle:
                 try:
                     _Worker(self._live, self._hub).switch()
                 except Exception:  # for want of memory
                     self._refuse(self._jobs.popleft())
                     continue
-            worker = self._idle.pop()
+            worker = self.idle.pop()
             if getrefcount(worker) > _UNSHARED or getweakrefcount(worker):
                 worker.throw()
                 continue
@@ -124,18 +124,18 @@ class Workers:
             self._room_was_made()
 
     def _live(self):
-        me = getcurrent()
+        me, jobs, run = getcurrent(), self._jobs, self._run
         self._count += 1
         try:
             while True:
-                self._idle.append(me)
+                self.idle.append(me)
                 while self._hub.switch() is not self:
                     pass  # somebody's late news for the last job
                 references = getrefcount(me)
-                while self._jobs:
-                    job = self._jobs.popleft()
+                while jobs:
+                    job = jobs.popleft()
                     job.worker = me
-                    self._run(job)
+                    run(job)
                     del job
                     if me.links or me.__dict__:
                         me.forget()
@@ -144,7 +144,7 @@ class Workers:
                         break
                     if getrefcount(me) != references or getweakrefcount(me):
                         break
-                if not self._is_open or len(self._idle) >= MOST_IDLE:
+                if not self._is_open or len(self.idle) >= MOST_IDLE:
                     return
                 self._call_for_jobs()
         finally:

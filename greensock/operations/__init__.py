@@ -9,6 +9,7 @@ from typing import Any
 
 from ..net import handover
 from ..settings import check_setting, check_settings, is_property, is_setting
+from ..steps import STEPS
 from ..net.proxy_parser import load_library
 from .draining import Draining
 from .messaging import Messaging
@@ -18,9 +19,13 @@ from .proxying import Proxying
 class Operations(Proxying, Draining, Messaging):
     """The settings of a server, and the orders it takes."""
 
+    _gs_own_steps = STEPS
+
     def __setattr__(self, name: str, value: Any) -> None:
         if not is_setting(self, name):
             super().__setattr__(name, value)
+            if name in STEPS:
+                self._gs_own_steps = STEPS
             return
         if not is_property(self, name):
             self._gs_prepare_setting(name, value)

@@ -84,14 +84,16 @@ class Books(_Served):
         crew = self._gs_crew
         if crew is None:
             crew = self._gs_founded_crew()
-        if type(job) is Job:
-            crew.add(job)
-            return
-        limit = self.max_connections_per_peer
-        if limit is not None and not self._gs_awaits_header(job.client_address):
-            self._gs_founded_peers().count(job)
-        crew.add(job)
-        events.emit(events.ConnectionOpened, self, job)
+        is_connection = type(job) is not Job
+        if is_connection:
+            limit = self.max_connections_per_peer
+            if limit is not None and not self._gs_awaits_header(job.client_address):
+                self._gs_founded_peers().count(job)
+        crew.jobs.add(job)
+        if crew.waiters:
+            crew.tell_waiters()
+        if is_connection:
+            events.emit(events.ConnectionOpened, self, job)
 
     def _gs_awaits_header(self, client_address: Any) -> bool:
         """Whether a connection from there will yet tell whose it is."""
@@ -103,7 +105,9 @@ class Books(_Served):
         is_connection = type(job) is not Job
         if is_connection:
             job.close("finished")
-        crew.remove(job)
+        crew.jobs.discard(job)
+        if crew.waiters:
+            crew.tell_waiters()
         if is_connection and job.counted_as is not None:
             self._gs_founded_peers().let_go(job)
         loop = self._gs_loop

@@ -1,0 +1,35 @@
+"""Which steps of a request an application has made its own.
+
+Every step may be overridden, in a class or on one server, and is called then. To call in turn all
+those that nobody has overridden takes as much as the rest of a short request. So a server asks
+once, when it begins to serve, and does what they would do. Until it has asked, and once a step is
+assigned to it while it serves, all of them are called.
+"""
+
+import socketserver
+from typing import Any
+
+STEPS = frozenset(
+    (
+        "verify_request",
+        "process_request",
+        "process_request_thread",
+        "finish_request",
+        "shutdown_request",
+        "close_request",
+    )
+)
+
+# Its models are not among them: what they do in a step is another thing than what is done here.
+_KNOWN = (socketserver.BaseServer, socketserver.TCPServer, socketserver.UDPServer)
+
+
+def own_steps(server: Any) -> frozenset[str]:
+    """Those that are not only what socketserver's servers and greensock make of them."""
+    spaces = [vars(cls) for cls in type(server).__mro__ if not _is_known(cls)]
+    spaces.append(vars(server))
+    return frozenset(step for step in STEPS if any(step in space for space in spaces))
+
+
+def _is_known(cls: type) -> bool:
+    return cls in _KNOWN or cls.__module__.partition(".")[0] == "greensock"
