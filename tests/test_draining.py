@@ -539,7 +539,7 @@ def test_a_wrong_timeout_is_told():
             server.drain(-1)
 
 
-CLIENTS = 100
+CLIENTS = 40
 
 
 @with_workers

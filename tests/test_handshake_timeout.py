@@ -160,7 +160,7 @@ def test_who_makes_none_is_told_of_and_leaves_nothing_behind(model, where, say):
 
 
 @pytest.mark.parametrize("model", ["greenlet", "thread", "fork"])
-def test_who_is_silent_keeps_nobody_waiting(model, count=50):
+def test_who_is_silent_keeps_nobody_waiting(model, count=20):
     server = new_server(model, handshake_timeout=LONG, max_children=count + 1)
     with served(server), ExitStack() as clients:
         for _ in range(count):

@@ -134,7 +134,7 @@ def test_many_may_shut_down_at_once():
 
 
 def test_shutdown_is_not_lost_on_a_server_that_is_only_starting():
-    for _ in range(200):
+    for _ in range(100):
         server = new_server("inline")
         call = Call("thread", server.serve_forever)
         server.shutdown()
@@ -242,7 +242,7 @@ def test_no_descriptor_is_left_of_a_served_server(model, where):
 
     gevent.get_hub()
     before = descriptors()
-    for _ in range(10):
+    for _ in range(3):
         whole_life()
     wait_until(lambda: before >= descriptors())
 
@@ -252,7 +252,7 @@ def test_threads_that_only_handle_one_request_leave_no_hub(model):
     gevent.get_hub()
     before = descriptors()
     with new_server(model) as server:
-        for _ in range(10):
+        for _ in range(3):
             call = Call("thread", server.handle_request)
             assert b"HELLO\n" == ask(server)
             call.end()
@@ -275,7 +275,7 @@ def test_handle_request_handles_one(model, where):
 def test_handle_request_finds_a_client_that_is_waiting_already(model):
     """However short the time it is given."""
     with new_server(model, timeout=0) as server:
-        for _ in range(20):
+        for _ in range(5):
             with connect(server) as client:
                 client.sendall(b"hello\n")
                 server.handle_request()

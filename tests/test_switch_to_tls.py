@@ -164,7 +164,7 @@ def test_nothing_is_left_open(model, where, handler):
 
     with served(new_server(model, Kept), where) as server:
         before = descriptors()
-        for _ in range(3):
+        for _ in range(2):
             with tls.leaving(ask_for_tls(server)) as client:
                 client.sendall(b"hello\n")
                 client.recv(100)

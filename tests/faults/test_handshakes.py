@@ -60,13 +60,13 @@ def test_a_handshake_that_fails_costs_one_connection(model, fail):
             before = holdings(server)
             assert b"HELLO\n" == shout(server)
             assert_nothing_new(server, before)
-            for _ in range(3):
+            for _ in range(2):
                 fail(server)
                 assert_nothing_new(server, before)
             assert b"HELLO\n" == shout(server)
             assert_nothing_new(server, before)
     # A child tells of it itself, in its own process.
     told = [type(event).__name__ for event in record]
-    assert told == ([] if model == "fork" else 3 * ["HandshakeFailed"])
+    assert told == ([] if model == "fork" else 2 * ["HandshakeFailed"])
     reasons = [event.connection.reason for event in closed]
-    assert ["finished", *3 * ["handshake"], "finished"] == reasons
+    assert ["finished", *2 * ["handshake"], "finished"] == reasons
