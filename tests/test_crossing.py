@@ -293,13 +293,18 @@ def test_waiters_are_woken_in_their_order():
 
 def test_condition_is_re_entrant_and_gives_up_every_level():
     condition = Condition()
+
+    def notify():
+        with condition:
+            condition.notify()
+
     with condition, condition:
         assert not condition.wait(0)
-        other = Call("thread", condition.acquire, False)
-        assert not other.end()
-        waiting = Call("thread", lambda: condition.acquire() and condition.release())
-        assert not condition.wait(SHORT)
-        waiting.end()
+        assert not Call("thread", condition.acquire, False).end()
+        notifying = Call("thread", notify)
+        assert condition.wait(PATIENCE)
+        notifying.end()
+        assert not Call("thread", condition.acquire, False).end()
     assert Call("thread", condition.acquire, False).end()
 
 
