@@ -5,12 +5,12 @@ import importlib.util
 import io
 import os
 import sys
-import zipfile
 from argparse import Namespace
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any
+from zipimport import ZipImportError, zipimporter
 
 from gevent import monkey
 
@@ -44,7 +44,7 @@ def _go_green() -> None:
 
 def _script(path: str) -> Program:
     full = os.path.abspath(path)
-    if os.path.isdir(full) or zipfile.is_zipfile(full):
+    if os.path.isdir(full) or _is_archive(full):
         _look_first_in(full)
         spec = PathFinder.find_spec("__main__", [full])
         if spec is None:
@@ -58,6 +58,15 @@ def _script(path: str) -> Program:
     _look_first_in(os.path.dirname(os.path.realpath(path)))
     main = _main(__file__=full, __loader__=SourceFileLoader("__main__", full))
     return main, lambda: compile(source, full, "exec", dont_inherit=True)
+
+
+def _is_archive(path: str) -> bool:
+    # As python finds it out, which has this module, and not zipfile with all compressors.
+    try:
+        zipimporter(path)
+    except ZipImportError:
+        return False
+    return True
 
 
 def _module(name: str) -> Program:
