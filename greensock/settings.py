@@ -5,6 +5,7 @@ night.
 """
 
 from collections.abc import Callable
+from functools import cache
 from math import isfinite
 from typing import Any
 
@@ -150,8 +151,14 @@ def is_property(server: Any, name: str) -> bool:
 
 
 def _settings_of(kind: type) -> set[str]:
-    ours = (cls for cls in kind.__mro__ if cls.__module__.partition(".")[0] == "greensock")
-    return set().union(*(SETTINGS.keys() & vars(cls).keys() for cls in ours))
+    ours = [cls for cls in kind.__mro__ if cls.__module__.partition(".")[0] == "greensock"]
+    return set().union(*map(_settings_in, ours))
+
+
+@cache
+def _settings_in(cls: type) -> set[str]:
+    """Those that one of greensock's own classes has; they are few, and stay as they are."""
+    return SETTINGS.keys() & vars(cls).keys()
 
 
 def check_setting(name: str, value: Any) -> None:
