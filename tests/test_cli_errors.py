@@ -328,7 +328,7 @@ def test_it_says_where_the_project_called_a_library(complaint, here):
 
 def test_the_process_exits_with_status_2(here):
     """Both ways of starting it, with nothing on standard output."""
-    code = "import sys; from greensock.cli import main; sys.exit(main())"
+    code = "import sys; from greensock.__main__ import command; sys.exit(command())"
     for way in ["-m", "greensock"], ["-c", code]:
         status, out, errors = python(*way, "serve", "nowhere:Lines", cwd=here, measured=True)
         assert (2, "") == (status, out)
