@@ -13,6 +13,9 @@ The hooks run in this order, the first group once, the second for every request:
 
 A handler that raises still has its ``finish`` run, then ``handle_error``, then
 ``shutdown_request``. If ``verify_request`` says no, ``shutdown_request`` follows at once.
+
+Hooks may be overridden in a class, or assigned to one server at any time. One that is put into a
+class while a server of it serves is called when that serves again, at the latest.
 """
 
 from zope.interface import Attribute, Interface
