@@ -10,6 +10,10 @@ _LOGGING = (
     "ConfigDictTest.test_listen_verify"
 ).split()
 
+_IMAPLIB = (
+    "NewIMAPTests NewIMAPSSLTests ThreadedNetworkedTests ThreadedNetworkedTestsSSL".split()
+)
+
 SUITES = {
     "socketserver": ["test.test_socketserver"],
     "httpservers": ["test.test_httpservers"],
@@ -18,6 +22,9 @@ SUITES = {
     "wsgiref": ["test.test_wsgiref"],
     # What serves nothing there has nothing to say about servers.
     "logging": [f"test.test_logging.{name}" for name in _LOGGING],
+    "imaplib": [f"test.test_imaplib.{name}" for name in _IMAPLIB],
+    "robotparser": ["test.test_robotparser.PasswordProtectedSiteTestCase"],
+    "urllib": ["test.test_urllib2_localnet"],
 }
 
 _SIGNAL = "needs a signal to reach a native thread, with pthread_kill; patched, it is a greenlet"
