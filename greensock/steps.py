@@ -26,10 +26,18 @@ _KNOWN = (socketserver.BaseServer, socketserver.TCPServer, socketserver.UDPServe
 
 def own_steps(server: Any) -> frozenset[str]:
     """Those that are not only what socketserver's servers and greensock make of them."""
-    spaces = [vars(cls) for cls in type(server).__mro__ if not _is_known(cls)]
-    spaces.append(vars(server))
-    return frozenset(step for step in STEPS if any(step in space for space in spaces))
+    own = STEPS & set(vars(server))
+    for cls in type(server).__mro__:
+        is_known = cls in _KNOWN or _is_ours(cls)
+        steps = STEPS.intersection(vars(cls))
+        own |= {step for step in steps if not (is_known and _is_unchanged(cls, vars(cls)[step]))}
+    return frozenset(own)
 
 
-def _is_known(cls: type) -> bool:
-    return cls in _KNOWN or cls.__module__.partition(".")[0] == "greensock"
+def _is_ours(thing: Any) -> bool:
+    return str(getattr(thing, "__module__", "")).partition(".")[0] == "greensock"
+
+
+def _is_unchanged(cls: type, function: Any) -> bool:
+    """Whether it is what the class came with, and nobody has put another one in its place."""
+    return _is_ours(function) or getattr(function, "__module__", None) == cls.__module__

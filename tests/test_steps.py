@@ -145,6 +145,18 @@ def test_a_server_as_it_comes_has_none_of_its_own(base):
         assert set() == own_steps(server)
 
 
+@pytest.mark.parametrize("step", [step for step in IN_ORDER if "process" not in step])
+@pytest.mark.parametrize(
+    "changed",
+    [greensock.BaseServer, greensock.UDPServer, socketserver.BaseServer, socketserver.UDPServer],
+)
+def test_those_put_into_a_class_as_it_comes_count(changed, step, monkeypatch):
+    """As tests and tools do that look into programs."""
+    monkeypatch.setattr(changed, step, lambda self, *args: None, raising=False)
+    with green(greensock.UDPServer)(LOCAL, ShoutDatagram) as server:
+        assert {step} == own_steps(server)
+
+
 def test_those_of_a_model_of_the_standard_library_count():
     """They do something else than the servers."""
     with green(socketserver.ThreadingUDPServer)(LOCAL, Shout) as server:
