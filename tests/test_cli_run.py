@@ -1,7 +1,7 @@
 """``greensock run``: programs that know nothing of greensock run as under python, but green."""
 
+import ast
 import http.client
-import json
 import re
 import signal
 import socket
@@ -27,8 +27,10 @@ def meet():
     return f"{threading.get_native_id() == os.getpid()} {getcurrent().parent is not None}"
 """
 
-LINES = """
+SERVERS = """
 import socketserver, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from xmlrpc.server import SimpleXMLRPCServer
 
 class Handler(socketserver.StreamRequestHandler):
     def handle(self):
@@ -42,14 +44,6 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().process_request_thread(request, client_address)
         print("finished", flush=True)
 
-with Server(("127.0.0.1", 0), Handler) as server:
-    print(server.server_address[1], flush=True)
-    server.serve_forever()
-"""
-
-SITE = """
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 class Page(BaseHTTPRequestHandler):
     def do_GET(self):
         text = meet().encode()
@@ -60,22 +54,20 @@ class Page(BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
-with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-    print(server.server_address[1], flush=True)
-    server.serve_forever()
-"""
+class Procedures(socketserver.ThreadingMixIn, SimpleXMLRPCServer):
+    daemon_threads = True
 
-PROCEDURES = """
-from socketserver import ThreadingMixIn
-from xmlrpc.server import SimpleXMLRPCServer
-
-class Server(ThreadingMixIn, SimpleXMLRPCServer):
-    pass
-
-with Server(("127.0.0.1", 0), logRequests=False) as server:
-    server.register_function(meet)
-    print(server.server_address[1], flush=True)
-    server.serve_forever()
+local = "127.0.0.1", 0
+with (
+    Server(local, Handler) as lines,
+    ThreadingHTTPServer(local, Page) as site,
+    Procedures(local, logRequests=False) as procedures,
+):
+    procedures.register_function(meet)
+    print(*(server.server_address[1] for server in (lines, site, procedures)), flush=True)
+    for server in site, procedures:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    lines.serve_forever()
 """
 
 
@@ -96,33 +88,62 @@ def ask_procedures(port):
         return proxy.meet()
 
 
-@pytest.mark.parametrize(
-    "program, ask",
-    [
-        pytest.param(LINES, ask_line, id="ThreadingMixIn"),
-        pytest.param(SITE, ask_site, id="ThreadingHTTPServer"),
-        pytest.param(PROCEDURES, ask_procedures, id="SimpleXMLRPCServer"),
-    ],
-)
-def test_requests_overlap_as_greenlets_of_one_thread(tmp_path, program, ask):
-    """And gevent has nothing to warn of, such as modules that were imported too early."""
-    (tmp_path / "program.py").write_text(MEETING + program)
+def answers_at_once(ask, port):
     answers = []
+    askers = [threading.Thread(target=lambda: answers.append(ask(port))) for _ in range(2)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    return answers
+
+
+def test_requests_overlap_as_greenlets_of_one_thread(tmp_path):
+    """Under any server; and gevent has nothing to warn of, as of modules imported too early."""
+    (tmp_path / "program.py").write_text(MEETING + SERVERS)
     with running("run", "program.py", cwd=tmp_path) as ran:
-        port = int(ran.line())
-        askers = [threading.Thread(target=lambda: answers.append(ask(port))) for _ in range(2)]
-        for asker in askers:
-            asker.start()
-        for asker in askers:
-            asker.join()
-        assert ["True True", "True True"] == answers
-        if program is LINES:
-            assert ["finished", "finished"] == [ran.line(), ran.line()]
+        ports = map(int, ran.line().split())
+        for ask, port in zip([ask_line, ask_site, ask_procedures], ports):
+            assert (ask, ["True True"] * 2) == (ask, answers_at_once(ask, port))
+        assert ["finished", "finished"] == [ran.line(), ran.line()]
         ran.signal(signal.SIGINT)
         status, _, errors = ran.end()
     assert -signal.SIGINT == status
     assert errors.endswith("\nKeyboardInterrupt\n")
     assert "greensock/cli" not in errors
+
+
+PLUGIN = """
+def tell(event):
+    print(type(event).__name__, getattr(event, "module_name", "all"))
+"""
+
+ENTRY_POINTS = """
+[gevent.plugins.monkey.will_patch_all]
+tell = plugin:tell
+[gevent.plugins.monkey.did_patch_module]
+tell = plugin:tell
+[gevent.plugins.monkey.did_patch_all]
+tell = plugin:tell
+"""
+
+
+def test_plugins_of_gevent_are_told_of_each_step(tmp_path):
+    """And the program finds no trace of how they were found."""
+    (tmp_path / "plugin.py").write_text(PLUGIN)
+    (tmp_path / "plugin-1.dist-info").mkdir()
+    (tmp_path / "plugin-1.dist-info/METADATA").write_text("Name: plugin\nVersion: 1\n")
+    (tmp_path / "plugin-1.dist-info/entry_points.txt").write_text(ENTRY_POINTS)
+    (tmp_path / "looks.py").write_text(
+        "from importlib.metadata import entry_points\n"
+        "print(entry_points.__module__, entry_points.__name__)\n"
+    )
+    status, out, errors = command("run", "looks.py", cwd=tmp_path)
+    first, *steps, last, found = out.splitlines()
+    assert (0, "") == (status, errors)
+    assert ("GeventWillPatchAllEvent all", "GeventDidPatchAllEvent all") == (first, last)
+    assert {"GeventDidPatchModuleEvent socket", "GeventDidPatchModuleEvent ssl"} < set(steps)
+    assert "importlib.metadata entry_points" == found
 
 
 PRESSES_CTRL_C = """
@@ -177,17 +198,17 @@ def test_a_module_that_serves_is_run(tmp_path):
 
 
 TELL = """
-import json, sys
+import sys
 
 spec = globals().get("__spec__")
 told = dict(
     argv=sys.argv, path=sys.path, name=__name__, file=__file__, package=__package__,
-    cached=globals().get("__cached__"), spec=spec and [spec.name, spec.origin, spec.parent],
+    cached=globals().get("__cached__"), spec=spec and (spec.name, spec.origin, spec.parent),
     loader=type(__loader__).__name__, builtins=type(__builtins__).__name__,
     itself=vars(sys.modules["__main__"]) is globals(),
 )
 
-json.dump(told, sys.stdout)
+print(told)
 """
 
 
@@ -213,11 +234,11 @@ def programs(tmp_path_factory):
 def test_a_program_finds_itself_where_python_puts_it(programs, target):
     """Its arguments, paths and names are the same, and the options after it are its own."""
     args = *target.split(), "--help", "-m", "x", "--", "-y"
-    as_usual = json.loads(python(*args, cwd=programs)[1])
+    as_usual = ast.literal_eval(python(*args, cwd=programs)[1])
     measured = target in ("folder", "-m package")
     status, out, errors = command("run", *args, cwd=programs, measured=measured)
     assert (0, "") == (status, errors)
-    assert as_usual == json.loads(out)
+    assert as_usual == ast.literal_eval(out)
 
 
 FAILURES = {

@@ -12,13 +12,12 @@ from types import ModuleType
 from typing import Any
 from zipimport import ZipImportError, zipimporter
 
-from gevent import monkey
-
 from ..errors import CommandError
 from .ctrl_c import keep_ctrl_c_to_this_greenlet
 from .frames import foreign_frames
 from .green import green_socketserver
 from .loading import importing
+from .patching import patch_all
 
 Program = tuple[ModuleType, Callable[[], Any]]
 
@@ -37,7 +36,7 @@ def prepare(options: Namespace) -> Callable[[], int]:
 
 
 def _go_green() -> None:
-    monkey.patch_all()
+    patch_all()
     keep_ctrl_c_to_this_greenlet()
     sys.modules["socketserver"] = green_socketserver()
 
