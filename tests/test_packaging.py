@@ -57,37 +57,46 @@ def checkout(tmp_path_factory):
     return copy
 
 
+# Each in a process of its own, because one build may leave its mark on the next.
 BUILD = """
-import sys
+import os, shutil, sys
 from setuptools.build_meta import __legacy__ as backend
 
-into, *names = sys.argv[1:]
-for name in names:
-    getattr(backend, f"build_{name}")(into)
+def build(name, folder, into):
+    if not (pid := os.fork()):
+        os.chdir(folder)
+        getattr(backend, f"build_{name}")(into)
+        sys.exit()
+    assert not os.waitpid(pid, 0)[1]
+
+into, unpacked, again = sys.argv[1:]
+build("wheel", ".", into)
+build("sdist", ".", into)
+(sdist,) = (name for name in os.listdir(into) if name.endswith(".tar.gz"))
+shutil.unpack_archive(os.path.join(into, sdist), unpacked)
+build("wheel", os.path.join(unpacked, sdist.removesuffix(".tar.gz")), again)
 """
-
-
-def build(checkout, into, *what):
-    """What an installer and ``python -m build`` ask of setuptools, without their preparations."""
-    python("-c", BUILD, into, *what, cwd=checkout)
 
 
 @pytest.fixture(scope="module")
 def built(checkout, tmp_path_factory):
-    """A folder with an sdist and a wheel."""
-    into = tmp_path_factory.mktemp("built")
-    build(checkout, into, "wheel", "sdist")
-    return into
+    """A folder with an sdist and a wheel, and one with the wheel that is built from the sdist.
+
+    It is what an installer and ``python -m build`` ask of setuptools, without their preparations.
+    """
+    into, unpacked, again = (tmp_path_factory.mktemp(name) for name in ("built", "sdist", "again"))
+    python("-c", BUILD, into, unpacked, again, cwd=checkout)
+    return into, again
 
 
 @pytest.fixture(scope="module")
 def wheel(built):
-    return next(built.glob("*.whl"))
+    return next(built[0].glob("*.whl"))
 
 
 @pytest.fixture(scope="module")
 def sdist(built):
-    return next(built.glob("*.tar.gz"))
+    return next(built[0].glob("*.tar.gz"))
 
 
 def names(wheel):
@@ -134,12 +143,9 @@ def test_sdist_holds_the_interfaces_once(sdist):
     assert {"interfaces/__init__.py", "tests/conftest.py", "CHANGES", "LICENSE"} <= inner
 
 
-def test_wheel_from_sdist_is_the_wheel(wheel, sdist, tmp_path):
+def test_wheel_from_sdist_is_the_wheel(wheel, built):
     """An sdist has no link, so this also shows that nothing depends on it."""
-    shutil.unpack_archive(sdist, tmp_path)
-    (unpacked,) = tmp_path.iterdir()
-    build(unpacked, tmp_path, "wheel")
-    assert names(wheel) == names(tmp_path / wheel.name)
+    assert names(wheel) == names(built[1] / wheel.name)
 
 
 def test_installed_wheel_imports(wheel, tmp_path):
