@@ -68,7 +68,7 @@ with ThreadPoolExecutor(8) as pool:
 def answered(server, count):
     """How many of ``count`` clients are answered."""
     ours, theirs = os.pipe()
-    command = [sys.executable, "-c", CLIENTS, str(server.server_address[1]), str(count)]
+    command = [sys.executable, "-S", "-c", CLIENTS, str(server.server_address[1]), str(count)]
     # Popen would reap any child there is under monkey patching, those of the server too.
     pid = os.posix_spawn(
         command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, theirs, 1)]

@@ -8,12 +8,12 @@ from tests.__main__ import ROOT
 
 # In one process: to start one takes longer than most of them do.
 SCENARIOS = [
-    ("forks", 10, 0),
+    ("forks", 5, 0),
     ("threads", 100, 4),  # MB
     ("starved", 1, 10),  # seconds, percent
     ("shutdown", 1, 0.25),  # seconds
-    ("errors", 2, 0),
-    ("farewells", 20, 0),
+    ("errors", 1, 0),
+    ("farewells", 8, 0),
 ]
 
 

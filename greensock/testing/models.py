@@ -59,13 +59,13 @@ def _survival(scene: Scene) -> None:
         for times, name in enumerate(raised, 1):
             with connected(scene.server, scene.trial.patience) as client:
                 say(client, f"raise {name}".encode())
-                scene.diary.wait_for("shutdown_request", times=2 * times - 1)
-            same("NEXT", scene.ask("echo next"), f"the answer after {name}")
-            scene.diary.wait_for("shutdown_request", times=2 * times)
+                scene.diary.wait_for("shutdown_request", times=times)
+        same("NEXT", scene.ask("echo next"), f"the answer after {', '.join(raised)}")
+        scene.diary.wait_for("shutdown_request", times=len(raised) + 1)
     words = scene.diary.words()
     handled = [word for word in words if word.startswith("handle_error")]
     same(["handle_error:ValueError", "handle_error:MemoryError"], handled, "what was handled")
-    same(2 * len(raised), words.count("shutdown_request"), "requests that were shut down")
+    same(len(raised) + 1, words.count("shutdown_request"), "requests that were shut down")
 
 
 @_promises.of(IConcurrencyModel, "if process_request raises, the request is its caller's again")
