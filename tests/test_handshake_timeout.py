@@ -29,14 +29,11 @@ from tests.helpers import (
 
 pytestmark = forks_beside_threads
 
-PLACES = ["thread", "greenlet"]
-
 # Seconds; a good client's handshake takes a fiftieth of it.
 LIMIT = 0.15
 LONG = 60
 
 every_model = pytest.mark.parametrize("model", MODELS)
-everywhere = pytest.mark.parametrize("where", PLACES)
 
 
 def new_server(model, handler=Shout, **attributes):
@@ -134,8 +131,7 @@ def test_who_takes_too_long_is_cut(model, where, make, say):
 
 
 @every_model
-@everywhere
-@pytest.mark.parametrize("say", [say_garbage, say_the_end])
+@pytest.mark.parametrize(("where", "say"), [("thread", say_garbage), ("greenlet", say_the_end)])
 def test_who_makes_none_is_told_of_and_leaves_nothing_behind(model, where, say):
     interfaces = IHandshakeFailed, IConnectionClosed, IConnectionCut, IRequestFailed
     with served(new_server(model, handshake_timeout=LONG), where) as server:
@@ -160,7 +156,7 @@ def test_who_makes_none_is_told_of_and_leaves_nothing_behind(model, where, say):
 
 
 @pytest.mark.parametrize("model", ["greenlet", "thread", "fork"])
-def test_who_is_silent_keeps_nobody_waiting(model, count=20):
+def test_who_is_silent_keeps_nobody_waiting(model, count=12):
     server = new_server(model, handshake_timeout=LONG, max_children=count + 1)
     with served(server), ExitStack() as clients:
         for _ in range(count):

@@ -53,8 +53,15 @@ def test_all_workers_serve(share):
     assert [("stopped", True)] * 3 == [(event.reason, was(event, 0)) for event in ends]
 
 
-@pytest.mark.parametrize("base", [greensock.TCPServer, socketserver.TCPServer, HTTPServer])
-@pytest.mark.parametrize("worker_model", ["greenlet", "thread"])
+@pytest.mark.parametrize(
+    ("base", "worker_model"),
+    [
+        (greensock.TCPServer, "greenlet"),
+        (greensock.TCPServer, "thread"),
+        (socketserver.TCPServer, "greenlet"),
+        (HTTPServer, "thread"),
+    ],
+)
 def test_connections(base, worker_model):
     with at_work(server := new_server(Echo, base, worker_model=worker_model)):
         with connect(server) as one, connect(server) as other:

@@ -106,8 +106,9 @@ def samples(server):
     return found
 
 
-@pytest.mark.parametrize("worker_model", ["greenlet", "thread"])
-@pytest.mark.parametrize("base", [greensock.TCPServer, HTTPServer])
+@pytest.mark.parametrize(
+    ("base", "worker_model"), [(greensock.TCPServer, "greenlet"), (HTTPServer, "thread")]
+)
 def test_sums_are_of_all_workers(base, worker_model):
     server = new_team(Stay, base, worker_model=worker_model)
     with at_work(server) as record:

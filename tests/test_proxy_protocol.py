@@ -346,7 +346,7 @@ def test_the_wait_for_it_may_be_cut_otherwise(model, wanted):
 
 
 @pytest.mark.parametrize("model", ["greenlet", "thread", "fork"])
-def test_who_is_silent_keeps_nobody_waiting(model, count=20):
+def test_who_is_silent_keeps_nobody_waiting(model, count=12):
     server = new_server(model, handshake_timeout=LONG, max_children=count + 1)
     with served(server), ExitStack() as clients:
         for _ in range(count):
