@@ -3,14 +3,14 @@
 import subprocess
 import sys
 
-import pytest
-
 from greensock.net import native
 from tests.helpers import Call
 from tests.programs import environment
 
+# Its children have imported what they need already.
 PROGRAM = """
 from tests import world
+import os
 import sys
 import gevent
 import greensock
@@ -22,11 +22,18 @@ class Talk(greensock.StreamRequestHandler):
             gevent.sleep(0.0005)
             self.wfile.write(line)
 
-server = greensock.server_class(sys.argv[1], "tcp")(("127.0.0.1", 0), Talk)
+for model in sys.argv[1:]:
+    if (pid := native.fork()) == 0:
+        break
+    print(os.waitstatus_to_exitcode(native.waitpid(pid, 0)[1]), flush=True)
+else:
+    sys.exit()
+
+server = greensock.server_class(model, "tcp")(("127.0.0.1", 0), Talk)
 server.daemon_threads = True
 native.start_new_thread(server.serve_forever, ())
 print(server.server_address[1], flush=True)
-sys.stdin.readline()
+os.read(0, 1)
 """
 
 
@@ -44,23 +51,29 @@ def talk(port):
         pass
 
 
-@pytest.mark.parametrize("model", ["inline", "greenlet", "thread"])
-def test_exit_in_the_midst_of_serving(model):
+def test_exit_in_the_midst_of_serving():
+    models = "inline", "greenlet", "thread"
     program = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, model],
+        [sys.executable, "-c", PROGRAM, *models],
         env=environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    port = int(program.stdout.readline())
-    clients = [Call("thread", talk, port) for _ in range(6)]
-    with native.Socket() as sock:
-        sock.connect(("127.0.0.1", port))
-        sock.sendall(b"line\n")
-        assert b"line\n" == sock.recv(5)
-    _, errors = program.communicate("\n", timeout=60)
+    told = []
+    for model in models:
+        port = int(program.stdout.readline())
+        clients = [Call("thread", talk, port) for _ in range(6)]
+        with native.Socket() as sock:
+            sock.connect(("127.0.0.1", port))
+            sock.sendall(b"line\n")
+            assert b"line\n" == sock.recv(5)
+        program.stdin.write("\n")
+        program.stdin.flush()
+        told.append((model, program.stdout.readline()))
+        for client in clients:
+            client.end()
+    _, errors = program.communicate(timeout=60)
+    assert [(model, "0\n") for model in models] == told, errors
     assert 0 == program.returncode, errors
-    for client in clients:
-        client.end()
