@@ -447,7 +447,7 @@ def test_slow_clients_send_a_byte_each_now_and_then(compiler, wait, monkeypatch)
                     seen.add(self.client_address)
 
     with built() as tools, served(greensock.GreenletTCPServer(LOCAL, Echo), "thread") as server:
-        args = ["slow", server.server_address[1], 500, 64, 0.1, 0.3, wait]
+        args = ["slow", server.server_address[1], 150, 64, 0.05, 0.2, wait]
         with running([*tools.load, *map(str, args)], cores()[1]) as load:
             wait_until(lambda: len(seen) > 2)
             assert "warm" == load.line(60)

@@ -152,8 +152,7 @@ def test_a_server_of_datagrams_leaves_no_descriptor(model, where):
 
     whole_life()
     before = descriptors()
-    for _ in range(3):
-        whole_life()
+    whole_life()
     assert before >= descriptors()
 
 
@@ -261,7 +260,7 @@ def test_dropped_datagrams_are_counted_and_told_of(model):
         with serving(server) as call:
             assert b"HELLO\n" == ask(server)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
-                for _ in range(3000):
+                for _ in range(1000):
                     flood.sendto(bytes(1000), server.server_address)
             server.shutdown()
             call.end()
