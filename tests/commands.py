@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from greensock.cli import main
+from tests.prepared import start
 
 ROOT = Path(__file__).resolve().parent.parent
+WARNING = "-W", "error::RuntimeWarning"
 
 
 def environment(measured):
@@ -83,21 +85,13 @@ class Running:
 
 
 @contextmanager
-def running(*args, cwd, measured=False, through=(), **kwargs):
+def running(*args, cwd, measured=False, **kwargs):
     """A command, killed in the end with all its children if it is still there.
 
-    ``through``: a command that executes the one that follows it.
+    ``kwargs`` are those of :func:`tests.prepared.start`.
     """
-    interpreter = sys.executable, "-W", "error::RuntimeWarning"
-    process = subprocess.Popen(
-        [*through, *interpreter, "-m", "greensock", *map(str, args)],
-        cwd=cwd,
-        env=environment(measured),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        **kwargs,
+    process = start(
+        *WARNING, "-m", "greensock", *map(str, args), cwd=cwd, env=environment(measured), **kwargs
     )
     try:
         yield Running(process)

@@ -13,6 +13,7 @@ from greensock.net import native
 from greensock.net.signals import hear_signals
 from tests import world
 from tests.helpers import Mailbox, children
+from tests.prepared import nurseries
 from tests.supervised import supervision
 
 # How long an example takes is for the machine to say.
@@ -57,7 +58,8 @@ def supervised():
 @pytest.fixture(scope="module", autouse=True)
 def reaped() -> Iterator[None]:
     """Those whom a server that did not wait has left; the tests of the next file count children."""
-    yield
+    with nurseries():
+        yield
     for pid in children():
         with suppress(ChildProcessError):
             native.waitpid(pid, os.WNOHANG)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import greensock
 from tests import world
+from tests.prepared import start
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -31,22 +32,15 @@ def environment():
 
 
 @contextmanager
-def running(*args, log="", cwd=ROOT, places=1):
+def running(*args, log="", cwd=ROOT, places=1, fresh=False):
     """A python that serves: yield the address its first line names, then press Ctrl-C.
 
+    ``fresh``: whether an interpreter of its own begins.
     ``places``: in how many lines it names one; of more than one, all are yielded.
     It must end with status 0, having written nothing more, and to standard error nothing but
     lines that match ``log``.
     """
-    process = subprocess.Popen(
-        [sys.executable, *args],
-        cwd=cwd,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = start(*args, cwd=cwd, env=environment(), fresh=fresh)
     try:
         lines = "".join(process.stdout.readline() for _ in range(places))
         found = [(host, int(port)) for host, port in re.findall(r"([\d.]+):(\d+)", lines)]
@@ -65,9 +59,10 @@ def running(*args, log="", cwd=ROOT, places=1):
 
 
 def example(name, model, *options, **kwargs):
-    """An example, run as a script."""
+    """An example, run as a script: under one model wholly as its users do."""
     args = f"examples/{name}.py", "--model", model, "--port", "0", *options
-    return running(*PATCHING, *args, **kwargs)
+    fresh = model == "greenlet" and not world.PATCHED
+    return running(*PATCHING, *args, fresh=fresh, **kwargs)
 
 
 def served(handler, transport="tcp", **kwargs):

@@ -101,7 +101,7 @@ def answers_at_once(ask, port):
 def test_requests_overlap_as_greenlets_of_one_thread(tmp_path):
     """Under any server; and gevent has nothing to warn of, as of modules imported too early."""
     (tmp_path / "program.py").write_text(MEETING + SERVERS)
-    with running("run", "program.py", cwd=tmp_path) as ran:
+    with running("run", "program.py", cwd=tmp_path, fresh=True) as ran:
         ports = map(int, ran.line().split())
         for ask, port in zip([ask_line, ask_site, ask_procedures], ports):
             assert (ask, ["True True"] * 2) == (ask, answers_at_once(ask, port))
@@ -172,7 +172,7 @@ with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
 def test_ctrl_c_reaches_the_main_program_past_a_handler(tmp_path):
     """Which would not see it in a thread, either."""
     (tmp_path / "program.py").write_text(PRESSES_CTRL_C)
-    with running("run", "program.py", cwd=tmp_path, measured=True) as ran:
+    with running("run", "program.py", cwd=tmp_path, measured=True, fresh=True) as ran:
         assert "after" == ask_line(int(ran.line()))
         assert (0, "main\n", "") == ran.end()
 
@@ -180,14 +180,15 @@ def test_ctrl_c_reaches_the_main_program_past_a_handler(tmp_path):
 def test_an_ignored_ctrl_c_stays_ignored(tmp_path):
     (tmp_path / "looks.py").write_text("import signal; print(signal.getsignal(2).name)")
     options = {"measured": True, "preexec_fn": ignore_ctrl_c}
-    with running("run", "looks.py", cwd=tmp_path, **options) as ran:
+    with running("run", "looks.py", cwd=tmp_path, fresh=True, **options) as ran:
         assert (0, "SIG_IGN\n", "") == ran.end()
 
 
 def test_a_module_that_serves_is_run(tmp_path):
     """The standard library's own web server, which ends in order on Ctrl-C."""
     (tmp_path / "page").write_text("hello")
-    with running("run", "-m", "http.server", "0", "--bind", "127.0.0.1", cwd=tmp_path) as ran:
+    args = "run", "-m", "http.server", "0", "--bind", "127.0.0.1"
+    with running(*args, cwd=tmp_path, fresh=True) as ran:
         port = int(re.search(r"port (\d+)", ran.line())[1])
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/page")

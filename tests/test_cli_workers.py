@@ -249,7 +249,8 @@ def test_systemd_hears_of_it(here, tmp_path):
 def test_usr2_starts_the_command_anew_and_ctl_reaches_that(here):
     """On the same sockets, those for control and status included."""
     write_handlers(here, "first")
-    with serve(here, "--workers", "1", "--control", "again", "--status", "0") as command:
+    options = "--workers", "1", "--control", "again", "--status", "0"
+    with serve(here, *options, fresh=True) as command:
         Service(command)
         place = command.line()
         assert re.fullmatch(r"greensock: status at http://127\.0\.0\.1:[1-9]\d*/", place)

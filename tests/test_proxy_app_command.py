@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import urllib.request
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ import pytest
 import greensock
 from examples.proxy.__main__ import main
 from tests.helpers import LOCAL, has_ipv6, served
+from tests.prepared import start
 from tests.programs import PATCHING, ROOT, environment, example
 from tests.test_proxy_foreign import haproxy, with_haproxy
 
@@ -44,12 +44,11 @@ def site():
 
 
 @contextmanager
-def running(*options, lines=1):
+def running(*options, lines=1, fresh=False):
     """The command; the places that it says it listens at, in their order, and its process."""
-    process = subprocess.Popen(
-        [sys.executable, *PATCHING, "--module" if PATCHING else "-m", "examples.proxy", *options],
-        cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )
+    module = "--module" if PATCHING else "-m"
+    args = *PATCHING, module, "examples.proxy", *options
+    process = start(*args, cwd=ROOT, env=environment(), fresh=fresh)
     try:
         told = [process.stdout.readline() for _ in range(lines)]
         assert all(told), process.stderr.read()
@@ -77,7 +76,8 @@ def test_curl_gets_through_in_every_mode(model, site, tmp_path):
     places = ["--socks", "0", "--http", "0", "--forward", f"0={site}", "--status", "0"]
     places += ["--socks", "[::1]:0"] if has_ipv6() else []
     options = ["--model", model, "--users", str(users), "--allow", "127.0.0.1", *places]
-    with running(*options, lines=len(places) // 2) as (forward, *socks, http, status):
+    fresh = model == "greenlet"
+    with running(*options, lines=len(places) // 2, fresh=fresh) as (forward, *socks, http, status):
         name = f"http://localhost:{site.partition(':')[2]}/"
         for way in [
             *(["--socks5", place] for place in socks),

@@ -1,0 +1,263 @@
+"""Starts pythons as subprocess.Popen would, forked from a process that has imported what they need.
+
+An interpreter that begins anew spends most of its time on imports. What is about such a beginning,
+and what is measured, replaces itself, or is started by another command, has a real one.
+"""
+
+import os
+import sys
+
+if __name__ == "__main__" and sys.argv[2] == "patched":
+    from gevent import monkey
+
+    from tests import patching  # noqa: F401  # it makes this faster
+
+    monkey.patch_all()
+
+import _socket  # which is not patched: to wait in it needs no hub
+import array
+import json
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import threading
+import warnings
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gevent.monkey import get_original
+
+from greensock.net import native
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# What the programs import, as far as it is installed.
+IMPORTED = """
+argparse http.server logging.handlers
+greensock.cli greensock.cli.trying greensock.status greensock.telemetry gevent.hub gevent.socket
+examples.proxy.options examples.proxy.serving wsgiref.simple_server xmlrpc.server
+"""
+
+_nurseries: dict[bool, "_Nursery"] = {}
+
+
+class _Nursery:
+    def __init__(self, patched):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            environment.pop("COVERAGE_PROCESS_CONFIG", None)
+            world = "patched" if patched else "plain"
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.prepared", str(theirs.fileno()), world],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        self._socket = ours
+
+    def begin(self, request, fds):
+        socket.send_fds(self._socket, [json.dumps(request).encode()], fds)
+
+    def close(self):
+        self._socket.close()
+        self._process.wait()
+
+
+def start(*args, cwd, env, fresh=False, through=(), preexec_fn=None, pass_fds=()):
+    """A python with these arguments, leader of a session, whose output and errors are read here.
+
+    Unless ``fresh`` it is forked, if nothing is measured. ``through``: a command that executes the
+    one that follows it; ``preexec_fn`` and ``pass_fds`` are those of Popen.
+    """
+    if not (fresh or through or preexec_fn or "COVERAGE_PROCESS_CONFIG" in env):
+        return Process(list(args), cwd, env, pass_fds=pass_fds)
+    return subprocess.Popen(
+        [*through, sys.executable, *args],
+        cwd=cwd,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=preexec_fn,
+        pass_fds=pass_fds,
+    )
+
+
+@contextmanager
+def nurseries():
+    """Until the end of the block programs may be forked; what is needed for it ends with it."""
+    try:
+        yield
+    finally:
+        while _nurseries:
+            _nurseries.popitem()[1].close()
+
+
+class Process:
+    """A program that has been forked, leader of a session of its own: what tests use of Popen."""
+
+    def __init__(self, args, cwd, env, pass_fds):
+        """``args``: what follows ``python`` on the command line."""
+        self.args = [sys.executable, *args]
+        self.returncode = None
+        patched = args[:2] == ["-m", "tests.patching"]
+        if patched not in _nurseries:
+            _nurseries[patched] = _Nursery(patched)
+        request = {"args": args, "cwd": str(cwd), "environ": env, "fds": [0, 1, 2, *pass_fds]}
+        pipes = (os.pipe() for _ in range(3))
+        (self._reports, report), (out, its_out), (errors, its_errors) = pipes
+        fds = [report, 0, its_out, its_errors, *pass_fds]
+        _nurseries[patched].begin(request, fds)
+        for fd in report, its_out, its_errors:
+            os.close(fd)
+        self.stdout, self.stderr = _open(out), _open(errors)
+        self.pid = self._number()
+
+    def _number(self):
+        data = os.read(self._reports, 8)
+        assert data, "the nursery has ended"
+        return int.from_bytes(data, sys.byteorder)
+
+    def poll(self):
+        with suppress(subprocess.TimeoutExpired):
+            return self.wait(0)
+
+    def wait(self, timeout=None):
+        if self.returncode is None:
+            if not select.select([self._reports], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            self.returncode = os.waitstatus_to_exitcode(self._number())
+            os.close(self._reports)
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout=None):
+        """What else it writes to its output and to standard error, which are closed then."""
+        rest = {}
+
+        def read(file):
+            rest[file] = "" if file.closed else file.read()
+            file.close()
+
+        files = self.stdout, self.stderr
+        threads = [threading.Thread(target=read, args=[file], daemon=True) for file in files]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout)
+            if thread.is_alive():
+                raise subprocess.TimeoutExpired(self.args, timeout)
+        self.wait(timeout)
+        return tuple(rest[file] for file in files)
+
+
+def _open(fd):
+    if native.is_patched():
+        from gevent.fileobject import FileObject as opened  # others go on while one reads
+    else:
+        opened = open
+    return opened(fd, "r")
+
+
+def _breed(channel):
+    """Fork whenever a request comes, and report how children end; return a request in the child."""
+    reports = {}
+
+    def reap(*args):
+        for pid, report in list(reports.items()):
+            ended, status = native.waitpid(pid, os.WNOHANG)
+            if ended and reports.pop(pid, None):
+                os.write(report, status.to_bytes(8, sys.byteorder))
+                native.close(report)
+
+    set_signal = get_original("signal", "signal")
+    before = set_signal(signal.SIGCHLD, reap)
+    while True:
+        data, ancillary, *_ = channel.recvmsg(1 << 18, _socket.CMSG_SPACE(64 * 4))
+        if not data:
+            return None
+        report, *fds = array.array("i", ancillary[0][2])
+        pid = native.fork()
+        if pid == 0:
+            set_signal(signal.SIGCHLD, before)
+            channel.close()
+            for fd in report, *reports.values():
+                native.close(fd)
+            return json.loads(data), fds
+        for fd in fds:
+            native.close(fd)
+        os.write(report, pid.to_bytes(8, sys.byteorder))
+        reports[pid] = report
+        reap()  # which may have been too early for it
+
+
+def _arrange(fds, places):
+    """Have the descriptors at these places."""
+    import fcntl
+
+    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD, max(places) + 1) for fd in fds]
+    for fd in fds:
+        native.close(fd)
+    for fd, place in zip(moved, places):
+        os.dup2(fd, place)
+        native.close(fd)
+
+
+def _become(request, fds, base):
+    """Be what python is when it has read this command line; return how to run the program.
+
+    ``base``: the path on which it finds what is installed.
+    """
+    os.setsid()
+    _arrange(fds, request["fds"])
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["environ"])
+    # A shell may have had the tests ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    args = request["args"]
+    while args[0] == "-W":
+        warnings.filterwarnings("error", category=RuntimeWarning)
+        del args[:2]
+    if args[:2] == ["-m", "tests.patching"]:
+        del args[:2]
+    is_module = args[0] in ("-m", "--module")
+    del args[:is_module]
+    first = os.getcwd() if is_module else os.path.dirname(os.path.abspath(args[0]))
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:] = [first, *filter(None, paths), *base]
+    sys.argv = args
+    return runpy.run_module if is_module else runpy.run_path
+
+
+def main():
+    channel = _socket.socket(fileno=int(sys.argv[1]))
+    channel.setblocking(True)  # gevent has made it otherwise in patched tests
+    for name in IMPORTED.split():
+        with suppress(ImportError):
+            __import__(name)
+    begun = _breed(channel)
+    if begun is None:
+        return
+    # In front are the folder where this runs and PYTHONPATH.
+    run = _become(*begun, sys.path[2:])
+    options = {"alter_sys": True} if run is runpy.run_module else {}
+    run(sys.argv[0], run_name="__main__", **options)
+
+
+if __name__ == "__main__":
+    main()
