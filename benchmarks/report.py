@@ -10,8 +10,8 @@ from .targets import TARGETS
 ENOUGH = 5  # rounds
 BOUND = 90  # percent of the time: a load that is busy as much may be what is measured
 PROFILED = (
-    "These profiles are of a virtual machine with two cores of an AMD EPYC. They were taken by "
-    "hand, and not in this run."
+    "These profiles are of virtual machines with two cores. They were taken by hand, and not in "
+    "this run."
 )
 
 
