@@ -138,16 +138,20 @@ class Requests(Operations):
         try:
             if is_wrapped:
                 ragged, at_once = listener.suppress_ragged_eofs, listener.do_handshake_on_connect
-                self._gs_shake_hands(job, context, ragged, at_once)
+                self._gs_shake_hands(job, context, ragged, at_once, is_first=True)
             else:
-                self._gs_shake_hands(job, context)
+                self._gs_shake_hands(job, context, is_first=True)
         except OSError:
             return False
-        job.working_since = monotonic()
         return True
 
-    def _gs_shake_hands(self, job, context, suppress_ragged_eofs=True, at_once=True):
-        """Go on under TLS; OSError if the handshake fails, and then the connection is closed."""
+    def _gs_shake_hands(
+        self, job, context, suppress_ragged_eofs=True, at_once=True, *, is_first=False
+    ):
+        """Go on under TLS; OSError if the handshake fails, and then the connection is closed.
+
+        ``is_first``: whether its handler is yet to begin.
+        """
         job.handshake_since = monotonic()
         try:
             # Whoever cuts it may have to do so in mid-handshake.
@@ -158,6 +162,8 @@ class Requests(Operations):
             raise self._gs_handshake_failed(job, error)
         finally:
             if not job.was_cut:  # or else whoever looks on shall see in the midst of what it was
+                if is_first:
+                    job.working_since = monotonic()  # before anybody takes it for at work
                 job.handshake_since = 0.0
 
     def _gs_handshake_failed(self, job, error):

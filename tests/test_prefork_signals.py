@@ -38,7 +38,7 @@ def test_quit_cuts(tmp_path, supervised):
 def test_quit_cuts_who_drain_already(tmp_path, supervised):
     with supervised(tmp_path) as program, program.half_asked(0) as sock:
         program.signal(signal.SIGTERM)
-        program.said("draining")
+        program.said("has ended.* drained, exit status 0")  # the other worker
         program.signal(signal.SIGQUIT)
         assert b"" == sock.recv(100)
         program.said(f"over {program.pid}")

@@ -20,6 +20,7 @@ from greensock.interfaces import (
     IProxyHeaderRefused,
     IRequestFailed,
 )
+from greensock.net.connections import Connection
 from greensock.net.proxy_header import SIGNATURE
 from tests import tls
 from tests.helpers import (
@@ -245,6 +246,26 @@ def test_no_limit_but_its_own_holds_while_a_header_is_awaited(model, wanted):
         client.shutdown(socket.SHUT_WR)
         rest(client)
     assert [] == record
+
+
+def test_the_time_of_its_handler_has_begun_when_it_is_out_of_the_handshake(monkeypatch):
+    """A warden may look on at any moment, and in another process."""
+    noted = []
+    slot = Connection.handshake_since
+
+    def put(connection, value):
+        noted.append((value, connection.working_since))
+        slot.__set__(connection, value)
+
+    monkeypatch.setattr(Connection, "handshake_since", property(slot.__get__, put))
+    server = new_server("greenlet", proxy_protocol="required")
+    with served(server), connect(server) as client:
+        wait_until(lambda: "handshake" in [each.state for each in server.connections])
+        (connection,) = server.connections
+        connection.working_since = 0.0
+        client.sendall(V2)
+        wait_until(lambda: "open" == connection.state)
+    assert noted[-1] == (0.0, connection.working_since) != (0.0, 0.0)
 
 
 @every_model

@@ -77,10 +77,10 @@ class Proxying(Admission, Oversight):
                 job.note_proxy(*read_header(job.request))
         finally:
             if not job.was_cut:  # or else whoever looks on shall see in the midst of what it was
+                job.working_since = monotonic()  # before anybody takes it for at work
                 job.handshake_since = 0.0
         if job.was_cut:
             raise ConnectionAbortedError("the connection was cut")
-        job.working_since = monotonic()
 
     def _gs_header_begins(self, request: Any) -> bool:
         if handover.is_tls(request):
