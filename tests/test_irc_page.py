@@ -95,7 +95,8 @@ def test_people_talk_whatever_they_have(hall, page):
         ann.hear("PRIVMSG #x :\1ACTION smiles\1")
         say(page, "/nick Robert")
         ann.hear("NICK Robert")
-        assert "A\nAnn\n@\nR\nRobert" == page.text("#members ul")
+        members = "find('#members ul').innerText.replace(/\\s+/g, ' ')"
+        page.wait(f"{members} === 'A Ann @ R Robert'")
         say(page, "/msg Ann psst")
         ann.hear("PRIVMSG Ann :psst")
         ann.say("PRIVMSG Robert :yes?")
