@@ -462,7 +462,7 @@ PROXIES = "haproxy", "socat"
 def quick_run(folder, suites, peers, **variables):
     """A run's report as it was printed, and as it was written, and its results."""
     only = [arg for peer in peers for arg in ("--only", peer)]
-    args = [*suites, *only, "--quick", "--seconds", "0.05", "--output", folder]
+    args = [*suites, *only, "--quick", "--seconds", "0.15", "--output", folder]
     status, out, errors = command(*args, **variables)
     assert 0 == status, out + errors
     told = json.loads((folder / "results.json").read_text())
