@@ -81,6 +81,10 @@ def _is_of_this_world(path):
     return not PATCHED or "\npytestmark = pytest.mark.worldless\n" not in path.read_text()
 
 
-def pytest_ignore_collect(collection_path):
+def pytest_ignore_collect(collection_path, config):
     """Leave out a file of which nothing would run, because to collect a test takes time as well."""
-    return collection_path.suffix == ".py" and not _is_of_this_world(collection_path) or None
+    if collection_path.suffix != ".py":
+        return None
+    if config.getoption("share"):
+        return str(collection_path) not in config.args or None
+    return not _is_of_this_world(collection_path) or None
