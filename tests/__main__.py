@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests import prepared
+
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".pytest_cache"
 WORLDS = {"plain": "0", "patched": "1"}
@@ -62,7 +64,7 @@ def coverage(*args):
     return subprocess.run([sys.executable, "-m", "coverage", *args], cwd=ROOT).returncode
 
 
-def start(run, directory, log, measured):
+def start(run, directory, log, measured, environ, pass_fds):
     world = RUNS[run]
     (share := directory / world).mkdir(exist_ok=True)
     args = "-q", f"--share={share}", "-o", "console_output_style=classic"
@@ -74,7 +76,8 @@ def start(run, directory, log, measured):
             *pytest(world, directory / f"{run}-cache", *args),
         ],
         cwd=ROOT,
-        env=environment(world),
+        env={**environment(world), **environ},
+        pass_fds=pass_fds,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -121,10 +124,10 @@ def run_all(measured):
     deadline = time.monotonic() + LIMIT
     statuses = set()
     summary = []
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, prepared.shared() as shared:
         directory = Path(name)
         logs = {run: open(directory / run, "w") for run in RUNS}
-        processes = {run: start(run, directory, logs[run], measured) for run in RUNS}
+        processes = {run: start(run, directory, logs[run], measured, *shared) for run in RUNS}
         try:
             for run, process in processes.items():
                 print(f"the {run} tests:", flush=True)

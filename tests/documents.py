@@ -2,19 +2,17 @@
 
 import json
 import re
-import subprocess
-import sys
 import textwrap
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 from greensock import events, interfaces
-from tests.programs import ROOT, Client, environment
+from tests.programs import ROOT, Client, run
 
 DOCS = ROOT / "docs"
 # How a python runs the code of the documents that follow, in the world of the tests.
-_RUN = ["-c", "import tests.world, sys; from tests.documents import main; main(sys.argv[1:])"]
+_RUN = "from tests import world\nimport sys\nfrom tests.documents import main\nmain(sys.argv[1:])"
 FENCED = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 INDENTED = re.compile(r"^\.\. code-block:: python\n\n((?:    .*\n|\n)+)", re.MULTILINE)
 
@@ -29,16 +27,9 @@ def code_of(path):
 
 def answers_of(*paths):
     """What the servers in documents answer when their code is run, in order."""
-    done = subprocess.run(
-        [sys.executable, *_RUN, *map(str, paths)],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert 0 == done.returncode, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    status, out, errors = run(_RUN, *map(str, paths))
+    assert 0 == status, errors
+    return json.loads(out.splitlines()[-1])
 
 
 def main(paths):

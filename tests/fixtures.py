@@ -14,7 +14,6 @@ from greensock.net.signals import hear_signals
 from tests import world
 from tests.helpers import Mailbox, children
 from tests.prepared import nurseries
-from tests.supervised import supervision
 
 # How long an example takes is for the machine to say.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -46,13 +45,6 @@ def patched() -> bool:
 def mailbox():
     with Mailbox() as mailbox:
         yield mailbox
-
-
-@pytest.fixture(scope="module")
-def supervised():
-    """Runs a program that has worker processes, for the time of a block."""
-    with supervision() as supervised:
-        yield supervised
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,7 +1,7 @@
 """Starts pythons as subprocess.Popen would, forked from a process that has imported what they need.
 
 An interpreter that begins anew spends most of its time on imports. What is about such a beginning,
-and what is measured, replaces itself, or is started by another command, has a real one.
+and what is measured, or is started by another command, has a real one.
 """
 
 import os
@@ -23,6 +23,7 @@ import signal
 import socket
 import subprocess
 import threading
+import types
 import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,6 +34,11 @@ from greensock.net import native
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# In the environment: the descriptors of nurseries that others have opened, the plain one's first.
+NURSERIES = "GREENSOCK_TESTS_NURSERIES"
+# In that of a forked program which replaces itself: its file, for what it becomes.
+PROGRAM = "GREENSOCK_TESTS_PROGRAM"
+
 # What the programs import, as far as it is installed.
 IMPORTED = """
 argparse http.server logging.handlers
@@ -40,43 +46,87 @@ greensock.cli greensock.cli.trying greensock.status greensock.telemetry gevent.h
 examples.proxy.options examples.proxy.serving wsgiref.simple_server xmlrpc.server
 """
 
-_nurseries: dict[bool, "_Nursery"] = {}
+
+def _inherited():
+    """The sockets that lead to nurseries which others have opened; nobody inherits them from us."""
+    sockets = [socket.socket(fileno=int(fd)) for fd in os.environ.pop(NURSERIES, "").split()]
+    for sock in sockets:
+        sock.set_inheritable(False)
+    return dict(zip((False, True), sockets))
 
 
-class _Nursery:
-    def __init__(self, patched):
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-            environment.pop("COVERAGE_PROCESS_CONFIG", None)
-            world = "patched" if patched else "plain"
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.prepared", str(theirs.fileno()), world],
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        self._socket = ours
-
-    def begin(self, request, fds):
-        socket.send_fds(self._socket, [json.dumps(request).encode()], fds)
-
-    def close(self):
-        self._socket.close()
-        self._process.wait()
+# By whether a nursery is patched, the socket that leads to it.
+_given = {} if __name__ == "__main__" else _inherited()
+_opened: dict[bool, socket.socket] = {}
 
 
-def start(*args, cwd, env, fresh=False, through=(), preexec_fn=None, pass_fds=()):
+def _nursery(patched):
+    if patched not in _given and patched not in _opened:
+        _opened[patched] = _open(patched)
+    return _given.get(patched) or _opened[patched]
+
+
+def _open(patched):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment.pop("COVERAGE_PROCESS_CONFIG", None)
+        world = "patched" if patched else "plain"
+        subprocess.run(
+            [sys.executable, "-m", "tests.prepared", str(theirs.fileno()), world],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+            check=True,
+        )
+    return ours
+
+
+@contextmanager
+def nurseries():
+    """Until the end of the block programs may be forked; what is opened for it ends with it."""
+    try:
+        yield
+    finally:
+        while _opened:
+            _opened.popitem()[1].close()
+
+
+@contextmanager
+def shared():
+    """Nurseries for whom this process starts, until the end of the block.
+
+    What those need of it in their environment, and the descriptors to pass.
+    """
+    with nurseries():
+        fds = [_nursery(patched).fileno() for patched in (False, True)]
+        yield {NURSERIES: " ".join(map(str, fds))}, fds
+
+
+def start(
+    *args,
+    cwd,
+    env,
+    patched=False,
+    into=None,
+    fresh=False,
+    through=(),
+    preexec_fn=None,
+    pass_fds=(),
+):
     """A python with these arguments, leader of a session, whose output and errors are read here.
 
-    Unless ``fresh`` it is forked, if nothing is measured. ``through``: a command that executes the
-    one that follows it; ``preexec_fn`` and ``pass_fds`` are those of Popen.
+    Unless ``fresh`` it is forked, if nothing is measured; with ``patched`` it may be monkey-patched
+    by then. ``into``: a folder with files ``output`` and ``errors``, to which those go instead.
+    ``through``: a command that executes the one that follows it; ``preexec_fn`` and ``pass_fds``
+    are those of Popen.
     """
     if not (fresh or through or preexec_fn or "COVERAGE_PROCESS_CONFIG" in env):
-        return Process(list(args), cwd, env, pass_fds=pass_fds)
+        return Process(list(args), cwd, env, pass_fds, patched, into)
+    assert into is None
     return subprocess.Popen(
         [*through, sys.executable, *args],
         cwd=cwd,
@@ -90,35 +140,31 @@ def start(*args, cwd, env, fresh=False, through=(), preexec_fn=None, pass_fds=()
     )
 
 
-@contextmanager
-def nurseries():
-    """Until the end of the block programs may be forked; what is needed for it ends with it."""
-    try:
-        yield
-    finally:
-        while _nurseries:
-            _nurseries.popitem()[1].close()
-
-
 class Process:
     """A program that has been forked, leader of a session of its own: what tests use of Popen."""
 
-    def __init__(self, args, cwd, env, pass_fds):
+    def __init__(self, args, cwd, env, pass_fds, patched, into):
         """``args``: what follows ``python`` on the command line."""
         self.args = [sys.executable, *args]
         self.returncode = None
-        patched = args[:2] == ["-m", "tests.patching"]
-        if patched not in _nurseries:
-            _nurseries[patched] = _Nursery(patched)
+        nursery = _nursery(patched or args[:2] == ["-m", "tests.patching"])
         request = {"args": args, "cwd": str(cwd), "environ": env, "fds": [0, 1, 2, *pass_fds]}
-        pipes = (os.pipe() for _ in range(3))
-        (self._reports, report), (out, its_out), (errors, its_errors) = pipes
-        fds = [report, 0, its_out, its_errors, *pass_fds]
-        _nurseries[patched].begin(request, fds)
-        for fd in report, its_out, its_errors:
-            os.close(fd)
-        self.stdout, self.stderr = _open(out), _open(errors)
+        self._reports, report = os.pipe()
+        if into is None:
+            (self.stdout, out), (self.stderr, errors) = _pipe(), _pipe()
+        else:
+            out, errors = (os.open(Path(into, name), os.O_WRONLY) for name in ("output", "errors"))
+        fds = [report, 0, out, errors, *pass_fds]
+        socket.send_fds(nursery, [json.dumps(request).encode()], fds)
+        for fd in report, out, errors:
+            native.close(fd)
         self.pid = self._number()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        self.communicate()
 
     def _number(self):
         data = os.read(self._reports, 8)
@@ -134,7 +180,7 @@ class Process:
             if not select.select([self._reports], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(self.args, timeout)
             self.returncode = os.waitstatus_to_exitcode(self._number())
-            os.close(self._reports)
+            native.close(self._reports)  # at once: tests count what is open
         return self.returncode
 
     def send_signal(self, number):
@@ -165,12 +211,14 @@ class Process:
         return tuple(rest[file] for file in files)
 
 
-def _open(fd):
+def _pipe():
+    """A file to read, and a descriptor to write to."""
+    fd, end = os.pipe()
     if native.is_patched():
         from gevent.fileobject import FileObject as opened  # others go on while one reads
     else:
         opened = open
-    return opened(fd, "r")
+    return opened(fd, "r"), end
 
 
 def _breed(channel):
@@ -217,11 +265,8 @@ def _arrange(fds, places):
         native.close(fd)
 
 
-def _become(request, fds, base):
-    """Be what python is when it has read this command line; return how to run the program.
-
-    ``base``: the path on which it finds what is installed.
-    """
+def _become(request, fds):
+    """Be what python is when it has read this command line; return the rest of that."""
     os.setsid()
     _arrange(fds, request["fds"])
     os.chdir(request["cwd"])
@@ -235,28 +280,40 @@ def _become(request, fds, base):
         del args[:2]
     if args[:2] == ["-m", "tests.patching"]:
         del args[:2]
-    is_module = args[0] in ("-m", "--module")
-    del args[:is_module]
-    first = os.getcwd() if is_module else os.path.dirname(os.path.abspath(args[0]))
+    return args
+
+
+def _run(args, base):
+    """Run the program of a command line; ``base`` is the path to what is installed."""
+    kind = args.pop(0) if args[0] in ("-c", "-m", "--module") else None
+    first = os.getcwd() if kind else os.path.dirname(os.path.abspath(args[0]))
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:] = [first, *filter(None, paths), *base]
     sys.argv = args
-    return runpy.run_module if is_module else runpy.run_path
+    if kind == "-c":
+        code, args[0] = args[0], "-c"
+        module = sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(code, "<string>", "exec"), vars(module))
+    elif kind:
+        runpy.run_module(args[0], run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(args[0], run_name="__main__")
 
 
 def main():
+    base = sys.path[2:]  # behind the folder where this runs, and PYTHONPATH
+    if program := os.environ.get(PROGRAM):
+        os.chdir(os.path.dirname(program))
+        return _run([program], base)
+    if native.fork():
+        os._exit(0)  # a nursery is nobody's child, because tests count theirs
     channel = _socket.socket(fileno=int(sys.argv[1]))
     channel.setblocking(True)  # gevent has made it otherwise in patched tests
     for name in IMPORTED.split():
         with suppress(ImportError):
             __import__(name)
-    begun = _breed(channel)
-    if begun is None:
-        return
-    # In front are the folder where this runs and PYTHONPATH.
-    run = _become(*begun, sys.path[2:])
-    options = {"alter_sys": True} if run is runpy.run_module else {}
-    run(sys.argv[0], run_name="__main__", **options)
+    if begun := _breed(channel):
+        _run(_become(*begun), base)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,19 @@ def environment():
     return variables
 
 
+def run(code, *args, cwd=ROOT):
+    """What became of a program: its status, output and errors."""
+    process = begin(code, *args, cwd=cwd)
+    out, errors = process.communicate(timeout=100)
+    return process.returncode, out, errors
+
+
+def begin(code, *args, cwd=ROOT):
+    """A program; if it first imports the world of the tests, in that one."""
+    patched = world.PATCHED and code.lstrip().startswith("from tests import world\n")
+    return start("-c", code, *args, cwd=cwd, env=environment(), patched=patched)
+
+
 @contextmanager
 def running(*args, log="", cwd=ROOT, places=1, fresh=False):
     """A python that serves: yield the address its first line names, then press Ctrl-C.

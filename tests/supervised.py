@@ -8,11 +8,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from greensock.net import native
+from tests import world
 from tests.commands import environment
-from tests.nursery import nursery
+from tests.prepared import PROGRAM, start
 from tests.tools import PATIENCE, wait_until
 
-PROGRAM = """
+TEXT = """
 import logging
 import os
 import sys
@@ -142,15 +143,7 @@ class Program:
 
 
 @contextmanager
-def supervision():
-    """Until the end of the block: a function that runs a program for the time of another block."""
-    with nursery(environment(False)) as begin:
-        yield lambda folder, *args, **kwargs: _running(begin, folder, *args, **kwargs)
-
-
-@contextmanager
-def _running(
-    begin,
+def supervised(
     folder,
     share="reuseport",
     base="TCPServer",
@@ -158,6 +151,7 @@ def _running(
     workers=2,
     code="",
 ):
+    """A program that runs for the time of the block."""
     (folder / "version").write_text(f"one#{code}")
     options = {
         "share": share,
@@ -166,10 +160,12 @@ def _running(
         "address": address,
         "workers": workers,
     }
-    (folder / "program.py").write_text(PROGRAM.format(**options))
+    file = folder / "program.py"
+    file.write_text(TEXT.format(**options))
     for name in "output", "errors":
         (folder / name).touch()
-    process = begin(folder)
+    variables = {**environment(False), PROGRAM: str(file)}
+    process = start("program.py", cwd=folder, env=variables, patched=world.PATCHED, into=folder)
     try:
         program = Program(process, folder, address)
         program.listen()

@@ -7,8 +7,6 @@ thread with a hub, or a greenlet of the thread the tests run in. Two of a kind w
 import os
 import queue
 import signal
-import subprocess
-import sys
 from itertools import count, product
 
 import gevent
@@ -20,7 +18,7 @@ from greensock.net.crossing import Event, Lock, Queue
 from greensock.net.hubs import discard_hub
 from greensock.net.waking import Condition
 from tests.helpers import PATIENCE, Call
-from tests.programs import environment
+from tests.programs import run
 
 KINDS = "thread", "hub", "greenlet"
 PAIRS = list(product(KINDS, KINDS))
@@ -357,13 +355,7 @@ def get():
 native.start_new_thread(get, ())
 print(event.wait())
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(with_hub)],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert ("True\n", "") == (done.stdout, done.stderr)
+    assert (0, "True\n", "") == run(script, str(with_hub))
 
 
 def test_signal_handler_may_set_an_event_of_a_main_thread_without_a_hub():
@@ -382,14 +374,7 @@ for _ in range(20):
     assert event.wait(30)
 print(get_hub_if_exists())
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert ("None\n", "") == (done.stdout, done.stderr)
+    assert (0, "None\n", "") == run(script)
 
 
 def test_wait_does_not_make_a_hub():

@@ -3,18 +3,16 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 
 import pytest
 
 import greensock
 from greensock.net import native
-from tests import world
 from tests.helpers import LOCAL, MODELS, Pid, children, connect, forks_beside_threads, rest
-from tests.programs import environment
+from tests.programs import begin
 
 PROGRAM = """
+from tests import world
 import greensock, sys
 
 class Waiting(greensock.StreamRequestHandler):
@@ -37,15 +35,7 @@ for model in sys.argv[1:]:
 
 def test_ctrl_c_is_not_printed():
     """A program that expects it writes nothing it does not mean to, nor do its children."""
-    patching = "from gevent import monkey; monkey.patch_all()" if world.PATCHED else ""
-    process = subprocess.Popen(
-        [sys.executable, "-c", patching + PROGRAM, *MODELS],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = begin(PROGRAM, *MODELS)
     try:
         for model in MODELS:
             address = "127.0.0.1", int(process.stdout.readline())

@@ -36,6 +36,7 @@ from tests.helpers import (
     serving,
     wait_until,
 )
+from tests.programs import begin
 
 pytestmark = forks_beside_threads
 
@@ -349,6 +350,7 @@ def test_a_child_may_serve(where):
 
 
 PROGRAM = """
+from tests import world
 import atexit, sys
 import greensock
 
@@ -368,13 +370,7 @@ sys.stdout.write("after ")
 
 
 def test_what_a_child_prints_is_neither_lost_nor_doubled():
-    patching = "from gevent import monkey; monkey.patch_all()\n" if world.PATCHED else ""
-    process = subprocess.Popen(
-        [sys.executable, "-c", patching + PROGRAM],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = begin(PROGRAM)
     port = int(process.stderr.readline())
     with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
         assert b"said" == rest(client)

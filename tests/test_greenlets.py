@@ -1,7 +1,5 @@
 """Requests in greenlets: many at once, contained, and waited for in the end."""
 
-import subprocess
-import sys
 
 import gevent
 import pytest
@@ -112,18 +110,12 @@ server.server_close()
 
 
 def test_ctrl_c_in_a_handler_of_the_main_thread_ends_serve_forever():
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
-        env=programs.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    with process:
-        host, port = process.stdout.readline().decode().split(":")
+    with programs.begin(PROGRAM) as process:
+        host, port = process.stdout.readline().split(":")
         with programs.Client.connect((host, int(port))) as client:
             client.send(b"stop\n")
             assert b"" == client.rest()
-        assert (b"interrupted\n", b"") == process.communicate(timeout=PATIENCE)
+        assert ("interrupted\n", "") == process.communicate(timeout=PATIENCE)
     assert 0 == process.returncode
 
 

@@ -3,8 +3,6 @@
 import errno
 import os
 import socket
-import subprocess
-import sys
 import textwrap
 import time
 from contextlib import ExitStack
@@ -28,7 +26,7 @@ from tests.helpers import (
     serving,
     wait_until,
 )
-from tests.programs import ROOT
+from tests.programs import run
 
 pytestmark = forks_beside_threads
 
@@ -213,12 +211,6 @@ PROGRAM = """
 
 
 def test_without_descriptors_the_reply_goes_through_the_reserve():
-    process = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert 0 == process.returncode, process.stdout + process.stderr
-    assert CONCURRENT == process.stdout.split()
+    status, out, errors = run(textwrap.dedent(PROGRAM))
+    assert 0 == status, out + errors
+    assert CONCURRENT == out.split()

@@ -10,12 +10,13 @@ import pytest
 
 from greensock.net import native
 from tests.helpers import wait_until
+from tests.supervised import supervised
 
 every_share = pytest.mark.parametrize("share", ["reuseport", "listener", "balance"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_term_and_int_drain(tmp_path, supervised, number):
+def test_term_and_int_drain(tmp_path, number):
     with supervised(tmp_path) as program:
         with program.connect() as sock:
             program.ask(sock)
@@ -26,7 +27,7 @@ def test_term_and_int_drain(tmp_path, supervised, number):
         assert 0 == program.process.wait(30)
 
 
-def test_quit_cuts(tmp_path, supervised):
+def test_quit_cuts(tmp_path):
     with supervised(tmp_path) as program, program.connect() as sock:
         program.ask(sock)
         program.signal(signal.SIGQUIT)
@@ -35,7 +36,7 @@ def test_quit_cuts(tmp_path, supervised):
         assert 0 == program.process.wait(30)
 
 
-def test_quit_cuts_who_drain_already(tmp_path, supervised):
+def test_quit_cuts_who_drain_already(tmp_path):
     with supervised(tmp_path) as program, program.half_asked(0) as sock:
         program.signal(signal.SIGTERM)
         program.said("has ended.* drained, exit status 0")  # the other worker
@@ -46,7 +47,7 @@ def test_quit_cuts_who_drain_already(tmp_path, supervised):
 
 
 @pytest.mark.parametrize("share", ["reuseport", "listener"])
-def test_term_to_all_of_its_processes_loses_nobody(tmp_path, supervised, share):
+def test_term_to_all_of_its_processes_loses_nobody(tmp_path, share):
     with supervised(tmp_path, share) as program, ExitStack() as stack:
         workers = program.workers()
         for pid in workers:
@@ -61,7 +62,7 @@ def test_term_to_all_of_its_processes_loses_nobody(tmp_path, supervised, share):
         assert {b"one"} == {sock.recv(100).split()[1] for sock in socks}
 
 
-def test_hup_replaces_ttin_adds_ttou_removes_usr1_reopens(tmp_path, supervised):
+def test_hup_replaces_ttin_adds_ttou_removes_usr1_reopens(tmp_path):
     with supervised(tmp_path) as program:
         program.becomes("two")
         program.signal(signal.SIGHUP)
@@ -74,7 +75,7 @@ def test_hup_replaces_ttin_adds_ttou_removes_usr1_reopens(tmp_path, supervised):
 
 
 @every_share
-def test_a_new_version_takes_over(tmp_path, supervised, share):
+def test_a_new_version_takes_over(tmp_path, share):
     with supervised(tmp_path, share) as program:
         old = program.pid
         with program.connect() as sock:
@@ -94,7 +95,7 @@ def test_a_new_version_takes_over(tmp_path, supervised, share):
         program.said(f"over {program.pid}")
 
 
-def test_a_new_version_takes_a_path_over(tmp_path, supervised):
+def test_a_new_version_takes_a_path_over(tmp_path):
     path = str(tmp_path / "path")
     with supervised(tmp_path, base="UnixStreamServer", address=path) as program:
         program.becomes("two")
@@ -109,7 +110,7 @@ def test_a_new_version_takes_a_path_over(tmp_path, supervised):
         assert not os.path.exists(path)
 
 
-def test_a_new_version_that_fails_leaves_the_old_one_serving(tmp_path, supervised):
+def test_a_new_version_that_fails_leaves_the_old_one_serving(tmp_path):
     with supervised(tmp_path) as program:
         program.becomes("two", "sys.exit(7)")
         program.signal(signal.SIGUSR2)
@@ -123,7 +124,7 @@ def test_a_new_version_that_fails_leaves_the_old_one_serving(tmp_path, supervise
         program.wait_for_version("three")
 
 
-def test_a_new_version_does_not_come_to_sockets_of_one_that_ends(tmp_path, supervised):
+def test_a_new_version_does_not_come_to_sockets_of_one_that_ends(tmp_path):
     with supervised(tmp_path) as program, program.half_asked(0) as sock:
         program.becomes("two", "open('begun', 'w').close(); import time; time.sleep(60)")
         program.signal(signal.SIGUSR2)
@@ -135,7 +136,7 @@ def test_a_new_version_does_not_come_to_sockets_of_one_that_ends(tmp_path, super
         program.said(f"over {program.pid}")
 
 
-def test_a_new_version_does_not_get_the_listener_of_one_that_was_removed(tmp_path, supervised):
+def test_a_new_version_does_not_get_the_listener_of_one_that_was_removed(tmp_path):
     with supervised(tmp_path) as program, program.half_asked(1):
         descriptors = f"/proc/{program.pid}/fd"
         before = len(os.listdir(descriptors))
@@ -148,7 +149,7 @@ def test_a_new_version_does_not_get_the_listener_of_one_that_was_removed(tmp_pat
         program.wait_for_version("two")
 
 
-def test_a_new_version_serves_the_status_where_it_wants_to(tmp_path, supervised):
+def test_a_new_version_serves_the_status_where_it_wants_to(tmp_path):
     with ExitStack() as stack:
         socks = [stack.enter_context(native.Socket()) for _ in range(2)]
         for sock in socks:
@@ -166,7 +167,7 @@ def test_a_new_version_serves_the_status_where_it_wants_to(tmp_path, supervised)
             socket.create_connection(old, timeout=30).close()
 
 
-def test_who_was_stopped_with_all_the_others_is_not_taken_for_one_that_hangs(tmp_path, supervised):
+def test_who_was_stopped_with_all_the_others_is_not_taken_for_one_that_hangs(tmp_path):
     with supervised(tmp_path, code="Server.worker_timeout = 2.0") as program:
         os.killpg(program.process.pid, signal.SIGSTOP)
         ends = time.monotonic() + 2.5
@@ -180,7 +181,7 @@ def test_who_was_stopped_with_all_the_others_is_not_taken_for_one_that_hangs(tmp
         assert "hung" not in program.errors
 
 
-def test_the_workers_of_a_supervisor_that_is_killed_drain(tmp_path, supervised):
+def test_the_workers_of_a_supervisor_that_is_killed_drain(tmp_path):
     with supervised(tmp_path) as program, program.connect() as sock:
         pid, _ = program.ask(sock)
         program.signal(signal.SIGKILL)

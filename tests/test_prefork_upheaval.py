@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from tests.helpers import wait_until
+from tests.supervised import supervised
 from tests.upheaval import Clients, kill, reload, strange
 
 
@@ -18,13 +19,13 @@ every_share = pytest.mark.parametrize("share", ["reuseport", "listener", "balanc
 
 
 @every_share
-def test_nobody_is_failed_while_workers_and_program_are_replaced(tmp_path, supervised, share):
+def test_nobody_is_failed_while_workers_and_program_are_replaced(tmp_path, share):
     with supervised(tmp_path, share) as program, asking(program) as clients:
         reload(program, clients, reloads=1, upgrades=int(share == "reuseport"))
     assert {} == clients.failed
 
 
-def test_nobody_is_failed_when_the_next_version_has_fewer_workers(tmp_path, supervised):
+def test_nobody_is_failed_when_the_next_version_has_fewer_workers(tmp_path):
     with supervised(tmp_path, workers=6) as program, asking(program) as clients:
         clients.go_on()
         program.becomes("two", "Server.workers = 1")
@@ -35,7 +36,7 @@ def test_nobody_is_failed_when_the_next_version_has_fewer_workers(tmp_path, supe
     assert {} == clients.failed
 
 
-def test_nobody_is_failed_but_by_who_was_killed(tmp_path, supervised):
+def test_nobody_is_failed_but_by_who_was_killed(tmp_path):
     with supervised(tmp_path) as program:
         descriptors = len(os.listdir(f"/proc/{program.pid}/fd"))
         with asking(program) as clients:

@@ -10,7 +10,6 @@ import io
 import runpy
 import signal
 import socket
-import subprocess
 import sys
 import time
 from contextlib import redirect_stdout
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.prepared import start
 from tests.programs import ROOT, environment
 
 pytestmark = pytest.mark.worldless
@@ -70,15 +70,11 @@ class Place:
         return self.directory / name
 
     def start(self, name, *args, changes=()):
+        """A program; if it is changed for greensock and not patched, as its users start it."""
         self.write(name, changes)
-        return subprocess.Popen(
-            [sys.executable, *(self.patching if changes else ()), name, *args],
-            cwd=self.directory,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        command = *(self.patching if changes else ()), name, *args
+        fresh = bool(changes) and not self.patching
+        return start(*command, cwd=self.directory, env=environment(), fresh=fresh)
 
     def run(self, name, *args, changes=()):
         """What a program prints that ends by itself."""

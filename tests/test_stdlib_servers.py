@@ -6,7 +6,6 @@ import select
 import signal
 import socket
 import socketserver
-import subprocess
 import sys
 import threading
 import wsgiref.simple_server
@@ -168,15 +167,7 @@ for name in sys.argv[1:]:
 
 def test_a_site_is_served_in_the_main_thread_until_ctrl_c():
     """Of each model, one after the other."""
-    program = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *(mixin.__name__ for mixin in MIXINS.values())],
-        env=programs.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    with program:
+    with programs.begin(PROGRAM, *(mixin.__name__ for mixin in MIXINS.values())) as program:
         try:
             for _ in MIXINS:
                 host, _, port = program.stdout.readline().partition(":")

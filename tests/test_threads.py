@@ -3,8 +3,6 @@
 import re
 import socket
 import socketserver
-import subprocess
-import sys
 import threading
 
 import gevent
@@ -29,7 +27,7 @@ from tests.helpers import (
     served,
     wait_until,
 )
-from tests.programs import ROOT
+from tests.programs import run
 
 
 class Server(greensock.ThreadingMixIn, greensock.TCPServer):
@@ -248,11 +246,9 @@ print("main ended", flush=True)
 
 
 def test_the_interpreter_waits_at_its_exit_for_threads_that_are_not_daemons():
-    process = subprocess.run(
-        [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
-    assert (0, "") == (process.returncode, process.stderr)
-    assert ["main ended", "handled", "0", "main ended", "0"] == process.stdout.splitlines()
+    status, out, errors = run(PROGRAM)
+    assert (0, "") == (status, errors)
+    assert ["main ended", "handled", "0", "main ended", "0"] == out.splitlines()
 
 
 def test_a_lock_of_gevents_freed_last_thing_in_a_thread_wakes_who_waits_in_another(mailbox):

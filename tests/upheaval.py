@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 import gevent
 import gevent.socket
 
-from tests.supervised import supervision
+from tests.prepared import nurseries
+from tests.supervised import supervised
 from tests.tools import PATIENCE, wait_until
 
 CLIENTS = 50
@@ -77,7 +78,7 @@ class Clients:
 
 @contextmanager
 def _program(share, **kwargs):
-    with TemporaryDirectory() as folder, supervision() as supervised:
+    with TemporaryDirectory() as folder, nurseries():
         with supervised(Path(folder), share, **kwargs) as program:
             yield program
 

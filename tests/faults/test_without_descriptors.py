@@ -1,11 +1,9 @@
 """Servers that run out of descriptors, in processes of their own."""
 
-import subprocess
-import sys
 import textwrap
 
 from tests.helpers import MODELS, forks_beside_threads
-from tests.programs import ROOT
+from tests.programs import run
 
 pytestmark = forks_beside_threads
 
@@ -74,22 +72,16 @@ CHECK = """
 """
 
 
-def run(body, overload, *models):
+def check(body, overload, *models):
     """Run the program to its end, with one model after the other, without an error."""
-    process = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM + body + CHECK), overload, *models],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert 0 == process.returncode, process.stdout + process.stderr
-    assert [*models] == process.stdout.split()
+    status, out, errors = run(textwrap.dedent(PROGRAM + body + CHECK), overload, *models)
+    assert 0 == status, out + errors
+    assert [*models] == out.split()
 
 
 def test_clients_are_turned_away_at_once_when_overload_is_close():
-    run(TURNED_AWAY, "close", *MODELS)
+    check(TURNED_AWAY, "close", *MODELS)
 
 
 def test_a_child_for_which_no_descriptor_is_left_costs_one_connection():
-    run(NO_SENTINEL, "backlog", "fork")
+    check(NO_SENTINEL, "backlog", "fork")
