@@ -1,5 +1,7 @@
 """Which limit holds at which moment, and how a connection ends that has passed it."""
 
+import copy
+import signal
 import socket
 import time
 
@@ -8,8 +10,10 @@ import pytest
 
 from greensock import BaseRequestHandler, StreamRequestHandler
 from greensock.interfaces import IConnectionClosed, IConnectionCut
+from greensock.net.shared_connections import SharedConnection
 from tests import tls
 from tests.helpers import (
+    LOCAL,
     connect,
     every_model,
     forks_beside_threads,
@@ -89,3 +93,40 @@ def test_whoever_is_cut_ends_in_order(model, mailbox):
         with connect(server) as client:
             assert b"" == rest(client)
     assert ["woken", "finished"] == mailbox.take(2)
+
+
+class Deplores(StreamRequestHandler):
+    """Says that it is there, and raises when its peer has ended."""
+
+    def handle(self):
+        self.wfile.write(b"here\n")
+        self.rfile.read()
+        raise RuntimeError("the peer has ended")
+
+
+def test_a_child_that_fails_because_it_was_cut_was_cut(monkeypatch):
+    """However soon: one that is sent another signal meanwhile may see it at once."""
+
+    def cut(connection, was_cut):
+        shared.__set__(connection, was_cut)
+        if was_cut:
+            connection.worker.signal(signal.SIGURG)
+            wait_until(lambda: connection.closed_at is not None)
+
+    shared = SharedConnection.was_cut
+    monkeypatch.setattr(SharedConnection, "was_cut", property(shared.__get__, cut))
+    with recorded(IConnectionClosed) as record, served(new_server(Deplores, "fork")) as server:
+        with connect(server) as client:
+            assert b"here\n" == client.recv(100)
+            assert server.kick(*server.connections)
+    assert ["kicked"] == closings(record)
+
+
+def test_a_child_that_fails_at_the_moment_it_is_cut_was_cut():
+    parents = SharedConnection(None, LOCAL, "fork")
+    childs = copy.copy(parents)
+    childs.start_afresh()
+    assert childs.reason is None
+    parents.reason = "drain_timeout"
+    childs.reason = "failed"  # as it has seen no other
+    assert "drain_timeout" == parents.reason == childs.reason

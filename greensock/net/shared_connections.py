@@ -24,7 +24,11 @@ _REASONS = (
 
 
 # Bytes of what is shared, before a PROXY header.
-_NUMBERS = 11 * 8
+_NUMBERS = 12 * 8
+
+# Where in it the reasons are.
+_PARENTS_REASON = 7
+_CHILDS_REASON = 11
 
 
 def _shared(position, kind):
@@ -38,14 +42,20 @@ def _shared(position, kind):
 
 
 class SharedConnection(Connection):
-    """One whose numbers are in memory that the child shares."""
+    """One whose numbers are in memory that the child shares.
 
-    __slots__ = ("_page", "_address")
+    Parent and child each have a place for the reason, because between the look whether there is one
+    and the noting of another the other process may have noted its own. The parent's counts: what it
+    has cut the child may find to fail, but not the other way round.
+    """
+
+    __slots__ = ("_page", "_address", "_my_reason")
 
     def __init__(self, request, client_address, model, server=None, has_proxy=False):
         # Numbers up to 2**53 are exact.
         size = _NUMBERS + LONGEST if has_proxy else _NUMBERS
         self._page: Any = memoryview(mmap.mmap(-1, size)).cast("d")
+        self._my_reason = _PARENTS_REASON
         super().__init__(request, client_address, model, server)
 
     received = _shared(0, int)
@@ -84,8 +94,13 @@ class SharedConnection(Connection):
 
     @property
     def reason(self):
-        return _REASONS[int(self._page[7])]
+        return _REASONS[int(self._page[_PARENTS_REASON] or self._page[_CHILDS_REASON])]
 
     @reason.setter
     def reason(self, value):
-        self._page[7] = _REASONS.index(value)
+        self._page[self._my_reason] = _REASONS.index(value)
+
+    def start_afresh(self):
+        """See Job."""
+        self._my_reason = _CHILDS_REASON
+        super().start_afresh()

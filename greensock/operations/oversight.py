@@ -82,11 +82,12 @@ class Oversight(Certificates):
 
     def _gs_cut_off(self, job, reason):
         """Take its connection away from a worker, who then ends in order."""
-        job.was_cut = True
         if isinstance(job, Connection):
-            job.cut_at = monotonic()
+            # First, because a worker that sees that it was cut may fail of that at once.
             if job.reason is None:
                 job.reason = reason
+            job.cut_at = monotonic()
+        job.was_cut = True
         # Before it is cut, because its worker may end at once, which is told of afterwards.
         events.emit(events.ConnectionCut, self, job.client_address, reason)
         self._gs_cut(job)
