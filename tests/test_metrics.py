@@ -39,10 +39,15 @@ def registry():
     undo()
 
 
+def telling_ends(mailbox):
+    """Have it get the reason of each connection that ends, after all were told who listen now."""
+    return subscribed(IConnectionClosed, lambda event: mailbox.put(event.connection.reason))
+
+
 @pytest.fixture
-def ended(mailbox):
-    """A mailbox that gets the reason of each connection that ends, after all else was told."""
-    with subscribed(IConnectionClosed, lambda event: mailbox.put(event.connection.reason)):
+def ended(registry, mailbox):
+    """A mailbox that gets the reason of each connection that ends, when it has been counted."""
+    with telling_ends(mailbox):
         yield mailbox
 
 
@@ -130,16 +135,17 @@ def test_open_connections_and_their_bytes_are_counted(registry, ended, model):
         assert 5 == value(registry, "received_bytes_total", model=model)
 
 
-def test_connections_that_were_open_before_count_when_they_end(mailbox, ended):
+def test_connections_that_were_open_before_count_when_they_end(mailbox):
     """Nothing is counted below zero."""
     server = greensock.GreenletTCPServer(LOCAL, Shout)
     with served(server), connect(server) as client:
         wait_until(lambda: server.connections)
         registry = CollectorRegistry()
         undo = expose(registry)
-        client.sendall(b"hello\n")
-        rest(client)
-        ended.get()
+        with telling_ends(mailbox):
+            client.sendall(b"hello\n")
+            rest(client)
+            mailbox.get()
         found = value(registry, "connections_closed_total", model="greenlet", reason="finished")
         assert (1, 6) == (found, value(registry, "sent_bytes_total", model="greenlet"))
         assert not value(registry, "connections_active", model="greenlet")
