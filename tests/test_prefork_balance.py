@@ -65,6 +65,9 @@ def test_who_has_lost_some_gets_the_next():
         for client in by_pid[poor]:
             client.shutdown(1)
             assert not rest(client)
+        # It notes that one has gone after it has said goodbye.
+        cards = {worker.child.pid: worker.card for _, worker in server._gs_team.workers}
+        wait_until(lambda: not cards[poor].live)
         clients = [stack.enter_context(connect(server)) for _ in range(5)]
         assert {poor} == {int(client.recv(100)) for client in clients}
         assert record
