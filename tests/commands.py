@@ -36,9 +36,14 @@ def python(*args, cwd, measured=False):
     return done.returncode, done.stdout, done.stderr
 
 
-def command(*args, **kwargs):
-    """What became of a command: its status, output and errors."""
-    return python("-m", "greensock", *args, **kwargs)
+def command(*args, cwd, measured=False, fresh=False):
+    """What became of a command: its status, output and errors.
+
+    Unless ``fresh`` it is forked, if nothing is measured.
+    """
+    process = start("-m", "greensock", *args, cwd=cwd, env=environment(measured), fresh=fresh)
+    out, errors = process.communicate(timeout=60)
+    return process.returncode, out, errors
 
 
 def complaint_of(capsys, *args):

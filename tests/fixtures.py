@@ -33,6 +33,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000)  # what a test makes goes with it; few cycles are left
 
 
 @pytest.fixture

@@ -237,7 +237,7 @@ def test_a_program_finds_itself_where_python_puts_it(programs, target):
     args = *target.split(), "--help", "-m", "x", "--", "-y"
     as_usual = ast.literal_eval(python(*args, cwd=programs)[1])
     measured = target in ("folder", "-m package")
-    status, out, errors = command("run", *args, cwd=programs, measured=measured)
+    status, out, errors = command("run", *args, cwd=programs, measured=measured, fresh=True)
     assert (0, "") == (status, errors)
     assert as_usual == ast.literal_eval(out)
 
@@ -259,7 +259,8 @@ def test_a_program_ends_as_under_python(tmp_path, code):
     (tmp_path / "ends.py").write_text(f"import sys\n{code}\n")
     as_usual = python("ends.py", cwd=tmp_path)
     assert FAILURES[code] == as_usual[0]
-    assert as_usual == command("run", "ends.py", cwd=tmp_path, measured=code in MEASURED)
+    options = {"measured": code in MEASURED, "fresh": "1 / 0" in code}
+    assert as_usual == command("run", "ends.py", cwd=tmp_path, **options)
 
 
 def test_processes_of_multiprocessing_find_the_program(tmp_path):

@@ -21,8 +21,8 @@ from tests.helpers import (
     PATIENCE,
     Call,
     connect,
-    descriptors,
     forks_beside_threads,
+    open_files,
     rest,
     served,
 )
@@ -360,17 +360,17 @@ def test_handlers_connect_to_addresses_and_names(model, family, host, name):
 
 @pytest.mark.parametrize("limit", ["timeout", "deadline"])
 def test_connecting_to_who_never_answers_is_given_up(model, limit):
-    """A full backlog does not answer. No descriptor is left of the try."""
+    """A full backlog does not answer. Nothing of the try is left open."""
 
     class Trying(Telling):
         def task(self):
-            before = descriptors()
+            before = open_files()
             outer, timeout = (SHORT, PATIENCE) if limit == "deadline" else (PATIENCE, SHORT)
             with self.toolbox.deadline(outer):
                 try:
                     self.toolbox.connect(full.getsockname(), timeout)
                 except TimeoutError:
-                    return descriptors() - before
+                    return len(open_files() - before)
 
     with native.Socket() as full, contextlib.ExitStack() as clients:
         full.bind(LOCAL)
