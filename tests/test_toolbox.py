@@ -8,6 +8,7 @@ import traceback
 
 import gevent
 import gevent.socket
+import gevent.ssl
 import pytest
 
 import greensock
@@ -186,10 +187,12 @@ def test_tls_read_ends_at_the_deadline_and_the_connection_lives_on(model):
 
 
 def secure(server):
-    """A client over TLS; the server is served in another thread, so it may block."""
-    client = socket.create_connection(server.server_address, PATIENCE)
+    """A client over TLS."""
+    client = connect(server)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # it is full sooner
-    return tls.shared_client_context().wrap_socket(client, server_hostname="localhost")
+    return gevent.ssl.SSLSocket(
+        client, _context=tls.shared_client_context(), server_hostname="localhost"
+    )
 
 
 @pytest.mark.parametrize("write", ["send", "sendall"])

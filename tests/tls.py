@@ -1,13 +1,15 @@
 """Two certificates for localhost, and both ends of TLS. They are good for nothing but tests."""
 
-import functools
+import os
 import socket
 import ssl
 import tempfile
 from contextlib import contextmanager, suppress
+from functools import cache, partial
 
 import gevent.ssl
 
+from greensock.net import native
 from tests import helpers
 
 CERTIFICATE = """\
@@ -64,12 +66,54 @@ def _server_context(certificate=CERTIFICATE):
 
 def client_context(certificate=CERTIFICATE):
     """A context that trusts the certificate and no other."""
-    return ssl.create_default_context(cadata=public(certificate))
+    return _client_context(public(certificate))
 
 
 def trusting_context():
     """A context for clients that trusts both."""
-    return ssl.create_default_context(cadata=public(CERTIFICATE) + public(OTHER))
+    return _client_context(public(CERTIFICATE) + public(OTHER))
+
+
+def _client_context(trusted):
+    context = _Considerate(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=trusted)
+    return context
+
+
+# Whoever forks has it, and whoever is at work in OpenSSL for a client in the same process. That
+# holds locks of its own, such as that of its random numbers, which a child of another thread would
+# find held for ever.
+_at_work = native.make_rlock()
+os.register_at_fork(
+    before=_at_work.acquire, after_in_parent=_at_work.release, after_in_child=_at_work.release
+)
+
+
+class _Considerate(ssl.SSLContext):
+    """A client's. Nobody forks in the midst of what is done under it, unless its socket blocks."""
+
+    def _wrap_socket(self, sock, *args, **kwargs):
+        with _at_work:
+            connection = super()._wrap_socket(sock, *args, **kwargs)
+        return connection if sock.gettimeout() != 0.0 else _Connection(connection)
+
+
+class _Connection:
+    """OpenSSL's side of a socket, each step of which is done before anybody forks, or after."""
+
+    def __init__(self, connection):
+        vars(self).update(_connection=connection)
+
+    def __getattr__(self, name):
+        found = getattr(self._connection, name)
+        return partial(self._do, found) if callable(found) else found
+
+    def __setattr__(self, name, value):
+        setattr(self._connection, name, value)
+
+    def _do(self, step, *args):
+        with _at_work:
+            return step(*args)
 
 
 def show(context, certificate):
@@ -95,16 +139,16 @@ def shown(client):
 
 
 # For who leaves them as they are. To make one takes as long as to shake hands.
-shared_server_context = functools.cache(server_context)
-shared_client_context = functools.cache(client_context)
+shared_server_context = cache(server_context)
+shared_client_context = cache(client_context)
 
 
-@functools.cache
+@cache
 def _learn():
     """Shake hands once, for OpenSSL to have all it needs.
 
-    Else it would fetch that, under a lock, when a client in this process first shakes hands, and a
-    child that is forked at that moment would wait for the lock for ever.
+    Else it would fetch that, under a lock, when a client in this process first shakes hands whose
+    socket blocks, and a child that is forked at that moment would wait for the lock for ever.
     """
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = _server_context().wrap_bio(to_server, to_client, server_side=True)
