@@ -4,6 +4,7 @@ import errno
 import gc
 import socket
 import struct
+import weakref
 
 import gevent
 import gevent.select
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from greensock.net import native
 from greensock.net.hubs import discard_hub
 from greensock.net.sockets import CooperativeSocket
-from tests.helpers import Call, wait_until
+from tests.helpers import Call, entered_by, wait_until
 
 # Long enough that loopback delivers, short enough for hundreds of reads that find nothing.
 SHORT = 0.01
@@ -297,6 +298,28 @@ def test_a_socket_nobody_holds_any_more_is_closed(pair):
         gevent.sleep(0)  # gevent lets go of the greenlet
         del second
         gc.collect()
+    assert b"" == peer.recv(10)
+
+
+@pytest.mark.parametrize("end", ["close", "detach"])
+def test_a_socket_that_has_ended_is_freed_without_a_line_of_python(pair, end):
+    """In which a Ctrl-C would be lost; a server in the main thread would go on."""
+    peer, sock = pair
+    kept = [CooperativeSocket(sock.family, sock.type, sock.proto, fileno=sock.detach())]
+    kept[0].settimeout(30)
+    peer.send(b"xy")
+    assert b"x" == kept[0].recv(1)
+    assert b"y" == kept[0].recv(1)
+    waiting(kept[0], kept[0].recv, 10).kill()
+    gevent.sleep(0)  # gevent lets go of the greenlet
+    freed = weakref.ref(kept[0])
+    channel = kept[0]._channel
+    fd = getattr(kept[0], end)()
+    if fd is not None:
+        native.close(fd)
+    assert [] == entered_by(kept.clear)
+    assert freed() is None and not channel._watcher.active and channel._timer is None
+    peer.settimeout(30)
     assert b"" == peer.recv(10)
 
 

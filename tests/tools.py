@@ -10,6 +10,7 @@ import os
 import pickle
 import resource
 import socket
+import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -236,6 +237,27 @@ def wait_until(predicate):
         assert time.monotonic() < ends, "it did not come true"
         gevent.sleep(pause)
         pause = min(1.2 * pause, 0.02)
+
+
+def entered_by(function):
+    """The names of the functions of Python that are entered while ``function()``, one in C, runs.
+
+    Such as destructors, if that drops what nobody else holds. In each of them Python would first
+    call the handlers of signals, and only report what they raise.
+    """
+    names = []
+
+    def note(frame, event, arg):
+        if event == "call":
+            names.append(frame.f_code.co_name)
+
+    former = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        function()
+    finally:
+        sys.setprofile(former)
+    return names
 
 
 def descriptors():

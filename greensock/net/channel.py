@@ -43,17 +43,19 @@ class Channel(Reading):
 
     ``timeout``: seconds one operation may take; None for no limit, 0.0 to never wait. ``send_now``:
     sends if nobody has the turn, or raises BlockingIOError; ``send`` does in any case.
-    ``is_taken``: whether a greenlet has the turn.
+    ``is_taken``: whether a greenlet has the turn. ``owner``: what keeps the channel until it is
+    closed, such as a weak reference to its socket that calls ``close``.
     """
 
     is_secure = False
 
-    __slots__ = ("send", "send_now", "is_taken", "_turn_ends", "_writer")
+    __slots__ = ("send", "send_now", "is_taken", "owner", "_turn_ends", "_writer")
 
     def __init__(self, hub, sock, timeout):
         super().__init__(hub, sock, timeout)
         self.send = self.send_now = sock.send
         self.is_taken = False
+        self.owner = None
         self._turn_ends = BYTES_IN_A_ROW
         self._writer = None
 
@@ -225,13 +227,14 @@ class Channel(Reading):
         self._drained = False
         self.end()
 
-    def close(self):
+    def close(self, _=None):
         """Leave the loop, unless a greenlet waits: whoever cancels that wait does the rest.
 
         From here on every operation meets the closed socket, without waiting for it.
         """
         if self.send_now is _raise_closed:
             return
+        self.owner = None
         self._drained = False
         self._sock = _CLOSED
         self.send_now = _raise_closed

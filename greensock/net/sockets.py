@@ -7,6 +7,7 @@ EBADF in the other.
 
 from operator import attrgetter
 from socket import AF_INET, MSG_DONTWAIT, MSG_PEEK, SHUT_RD, SHUT_WR, SOCK_STREAM
+from weakref import ref
 
 from gevent import get_hub
 from gevent.socket import cancel_wait_ex, getdefaulttimeout, socket
@@ -39,13 +40,9 @@ class CooperativeSocket(socket):
         self.recv = channel.recv
         self.recv_into = channel.recv_into
         self.sendall = channel.sendall
-
-    def __del__(self):
-        try:
-            channel = _channel_of(self)
-        except AttributeError:
-            return  # its constructor failed
-        channel.close()
+        # No destructor, in which a Ctrl-C would be lost: Python calls the handlers of signals as
+        # it enters one, and only reports what they raise there. This is forgotten by close().
+        channel.owner = ref(self, channel.close)
 
     meter = property(
         attrgetter("_channel.meter"),  # in C, because every connection is asked several times
@@ -183,7 +180,3 @@ class CooperativeSocket(socket):
             self.hub.cancel_waits_close_and_then(
                 channel.watchers, cancel_wait_ex, then, self._sock
             )
-
-
-# Past gevent's __getattr__, which would look for it for ever in a socket that was never made.
-_channel_of = CooperativeSocket._channel.__get__  # type: ignore[attr-defined]
