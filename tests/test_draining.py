@@ -32,6 +32,7 @@ from tests.helpers import (
     ask,
     connect,
     connect_to,
+    entered_by,
     forks_beside_threads,
     recorded,
     rest,
@@ -367,6 +368,36 @@ def test_handlers_are_told_after_their_setup(model, mailbox):
             assert [] == drain.end()
             call.end()
     assert "told True" == mailbox.get() and mailbox.is_empty()
+
+
+class Alike:
+    """A handler that is equal to others of its kind, and has no hash."""
+
+    def __init__(self, told):
+        self.draining = told.release
+
+    def __eq__(self, other):
+        return True
+
+
+def test_handlers_are_told_apart():
+    told = threading.Semaphore(0)
+    handlers = [Alike(told), Alike(told)]
+    with new_server(Shout, "greenlet") as server:
+        for handler in handlers:
+            server._gs_hear(handler)
+        assert [] == server.drain()
+        assert told.acquire(blocking=False) and told.acquire(blocking=False)
+        assert not told.acquire(blocking=False)
+
+
+def test_a_handler_that_has_ended_is_forgotten_without_a_line_of_python():
+    """In which a Ctrl-C would be lost; a server in the main thread would go on."""
+    with new_server(Shout, "greenlet") as server:
+        kept = [Alike(threading.Semaphore(0))]
+        server._gs_hear(kept[0])
+        assert [] == entered_by(kept.clear)
+        assert not server._gs_hearing
 
 
 def test_a_handler_that_fails_when_it_is_told_does_not_stop_the_others(mailbox):

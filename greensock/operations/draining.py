@@ -17,6 +17,17 @@ from .books import founding
 from .oversight import Oversight
 
 
+class _Hearer(ref):
+    """A handler that wants to be told. One that is no more forgets itself without a line of Python.
+
+    In such a line a Ctrl-C would be lost: see ``CooperativeSocket``.
+    """
+
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
 class Draining(Admission, Oversight):
     """Ends a server; see IDraining."""
 
@@ -27,7 +38,7 @@ class Draining(Admission, Oversight):
     _gs_late: list[Any] | None = None
     _gs_drain_began = 0.0
     _gs_drain_ends: float | None = None
-    _gs_hearing: dict[int, ref] | None = None
+    _gs_hearing: set[_Hearer] | None = None
     _gs_works_on_hub = True
 
     def drain(self, timeout: Any = ...) -> list[Any]:
@@ -116,10 +127,9 @@ class Draining(Admission, Oversight):
         if hearing is None:
             with founding:
                 if self._gs_hearing is None:
-                    self._gs_hearing = {}
+                    self._gs_hearing = set()
                 hearing = self._gs_hearing
-        key = id(handler)
-        hearing[key] = ref(handler, lambda _: hearing.pop(key, None))
+        hearing.add(_Hearer(handler, hearing.discard))
         if self._gs_is_draining:
             self._gs_tell_handlers()
 
@@ -136,9 +146,12 @@ class Draining(Admission, Oversight):
             return
         # Every step is one that no other thread, nor a signal handler, can come into.
         hearing = self._gs_hearing
-        for key in tuple(hearing):
-            found = hearing.pop(key, None)  # whoever gets it tells it, once
-            handler = None if found is None else found()
+        for hearer in tuple(hearing):
+            try:
+                hearing.remove(hearer)  # who manages to tells it, once
+            except KeyError:
+                continue
+            handler = hearer()
             if handler is None:
                 continue
             try:
