@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 import pytest
+from gevent._hub_local import get_hub_if_exists
 
 import greensock
 from greensock import PreforkMixIn
@@ -386,6 +387,17 @@ def test_shutdown_in_a_handler_ends_all():
         call.end()
         server.server_close()
     assert not children()
+
+
+@pytest.mark.parametrize("share", ["reuseport", "balance"])
+def test_a_supervisor_has_no_hub(share):
+    """Nobody turns it: who waits for a lock of gevent's that was taken there would not be told."""
+    hubs = []
+    server = new_server(Pid, share=share)
+    with subscribed(IWorkerStarted, lambda event: hubs.append(get_hub_if_exists())):
+        with at_work(server):
+            pass
+    assert {None} == set(hubs)
 
 
 def test_drain_in_a_handler_drains_all():

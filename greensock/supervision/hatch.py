@@ -3,6 +3,7 @@
 A hatch has two ends. What was pushed through and not taken yet stays in it, whoever dies.
 """
 
+import _socket
 import errno
 import marshal
 import os
@@ -79,5 +80,6 @@ class Pushing:
 
 def hatch(listener):
     """Both ends of a new one for connections of ``listener``: (taking, pushing)."""
-    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    # Not gevent's, which would need a hub.
+    one, other = _socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     return Taking.of(listener, one.detach()), Pushing(other.detach())

@@ -1,5 +1,6 @@
 """What a supervisor and its children say to each other: words, and descriptors with them."""
 
+import _socket
 import socket
 from collections import deque
 
@@ -22,7 +23,7 @@ class Line:
     def pair(cls):
         """Both ends of a new one."""
         one, other = native.Socket.__new__(native.Socket), native.Socket.__new__(native.Socket)
-        first, second = socket.socketpair()
+        first, second = _socket.socketpair()  # gevent's would need a hub
         one.__init__(fileno=first.detach())
         other.__init__(fileno=second.detach())
         return cls(one), cls(other)
