@@ -378,6 +378,7 @@ def test_drain():
 
 def test_shutdown_in_a_handler_ends_all():
     def handle(request, client_address, server):
+        request.makefile("rb").read()  # all that the client says, or else its end may come too late
         server.shutdown()
         request.sendall(b"asked")
 
