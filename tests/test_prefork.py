@@ -401,6 +401,16 @@ def test_a_supervisor_has_no_hub(share):
     assert {None} == set(hubs)
 
 
+def test_what_fails_while_a_server_is_at_work_leaves_nothing_of_it():
+    server = new_server(Trap)
+    with pytest.raises(ZeroDivisionError), serving(server):
+        with connect(server) as client:
+            assert b"trapped\n" == client.recv(100)
+            raise ZeroDivisionError
+    assert not children()
+    assert server.fileno() < 0
+
+
 def test_drain_in_a_handler_drains_all():
     def handle(request, client_address, server):
         assert [] == server.drain(None)

@@ -149,7 +149,10 @@ class Call:
 
 @contextmanager
 def serving(server, where="thread", poll_interval=0.5):
-    """``serve_forever`` under way; the test ends it, and asks the yielded Call for its end."""
+    """``serve_forever`` under way; the test ends it, and asks the yielded Call for its end.
+
+    If the block raises, it is ended here, so that other tests find nothing left of it.
+    """
     with Mailbox() as mailbox:
 
         def started(event):
@@ -159,7 +162,18 @@ def serving(server, where="thread", poll_interval=0.5):
         with subscribed(IServerEvent, started):
             call = Call(where, server.serve_forever, poll_interval)
             mailbox.get()
-            yield call
+            try:
+                yield call
+            except BaseException:
+                _abandon(server, call)
+                raise
+
+
+def _abandon(server, call):
+    """End it and its workers, at once; the test has failed already, and is to say why."""
+    for step in lambda: server.drain(0), server.server_close, call.end:
+        with suppress(BaseException):
+            step()
 
 
 @contextmanager
