@@ -26,7 +26,7 @@ WORLDS = {"plain": "0", "patched": "1"}
 # so that several runs take hardly longer than one.
 RUNS = {
     f"{world}-{number}": world
-    for world, count in [("plain", 4), ("patched", 3)]
+    for world, count in [("plain", 6), ("patched", 4)]
     for number in range(1, count + 1)
 }
 # Seconds for one run. A test that hangs is stopped by pytest-timeout long before; this is for a
