@@ -111,7 +111,7 @@ def start(
     cwd,
     env,
     patched=False,
-    into=None,
+    to=None,
     fresh=False,
     through=(),
     preexec_fn=None,
@@ -120,13 +120,12 @@ def start(
     """A python with these arguments, leader of a session, whose output and errors are read here.
 
     Unless ``fresh`` it is forked, if nothing is measured; with ``patched`` it may be monkey-patched
-    by then. ``into``: a folder with files ``output`` and ``errors``, to which those go instead.
-    ``through``: a command that executes the one that follows it; ``preexec_fn`` and ``pass_fds``
-    are those of Popen.
+    by then. ``to``: two descriptors to which it writes instead. ``through``: a command that
+    executes the one that follows it; ``preexec_fn`` and ``pass_fds`` are those of Popen.
     """
     if not (fresh or through or preexec_fn or "COVERAGE_PROCESS_CONFIG" in env):
-        return Process(list(args), cwd, env, pass_fds, patched, into)
-    assert into is None
+        return Process(list(args), cwd, env, pass_fds, patched, to)
+    assert to is None
     return subprocess.Popen(
         [*through, sys.executable, *args],
         cwd=cwd,
@@ -143,20 +142,20 @@ def start(
 class Process:
     """A program that has been forked, leader of a session of its own: what tests use of Popen."""
 
-    def __init__(self, args, cwd, env, pass_fds, patched, into):
+    def __init__(self, args, cwd, env, pass_fds, patched, to):
         """``args``: what follows ``python`` on the command line."""
         self.args = [sys.executable, *args]
         self.returncode = None
         nursery = _nursery(patched or args[:2] == ["-m", "tests.patching"])
-        request = {"args": args, "cwd": str(cwd), "environ": env, "fds": [0, 1, 2, *pass_fds]}
+        request = {"args": args, "cwd": str(cwd), "environ": env, "fds": [1, 2, *pass_fds]}
         self._reports, report = os.pipe()
-        if into is None:
+        ends = [report]
+        if to is None:
             (self.stdout, out), (self.stderr, errors) = _pipe(), _pipe()
-        else:
-            out, errors = (os.open(Path(into, name), os.O_WRONLY) for name in ("output", "errors"))
-        fds = [report, 0, out, errors, *pass_fds]
-        socket.send_fds(nursery, [json.dumps(request).encode()], fds)
-        for fd in report, out, errors:
+            to = out, errors
+            ends += to
+        socket.send_fds(nursery, [json.dumps(request).encode()], [report, *to, *pass_fds])
+        for fd in ends:
             native.close(fd)
         self.pid = self._number()
 

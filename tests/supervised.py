@@ -162,10 +162,10 @@ def supervised(
     }
     file = folder / "program.py"
     file.write_text(TEXT.format(**options))
-    for name in "output", "errors":
-        (folder / name).touch()
     variables = {**environment(False), PROGRAM: str(file)}
-    process = start("program.py", cwd=folder, env=variables, patched=world.PATCHED, into=folder)
+    with open(folder / "output", "w") as out, open(folder / "errors", "w") as errors:
+        to = out.fileno(), errors.fileno()
+        process = start("program.py", cwd=folder, env=variables, patched=world.PATCHED, to=to)
     try:
         program = Program(process, folder, address)
         program.listen()

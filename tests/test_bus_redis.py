@@ -224,7 +224,7 @@ def test_redis_comes_back_with_nothing_in_its_memory(tmp_path):
 
 
 def test_subscribing_while_redis_is_away_fails_and_leaves_nothing_behind(tmp_path):
-    with running(tmp_path) as redis, open_bus(redis.url + "?timeout=0.1") as bus:
+    with running(tmp_path) as redis, open_bus(redis.url + "?timeout=1") as bus:
         with bus.subscribe("news") as subscription, told() as record:
             redis.kill()
             wait_until(lambda: of(record, IBusLost))

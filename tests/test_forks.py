@@ -19,6 +19,7 @@ from greensock.net import native
 from tests import world
 from tests.helpers import (
     LOCAL,
+    PATIENCE,
     Call,
     Crash,
     Pid,
@@ -127,8 +128,9 @@ def strangers(monkeypatch):
     return counts, asked
 
 
-def test_no_child_is_forked_while_a_thread_is_at_its_end(strangers):
+def test_no_child_is_forked_while_a_thread_is_at_its_end(strangers, monkeypatch):
     """It might inherit a lock that nobody opens."""
+    monkeypatch.setattr(children_module, "_PATIENCE", PATIENCE)
     counts, asked = strangers
     counts[:] = [1, 1, 0]
     with served(new_server(Shout)) as server:

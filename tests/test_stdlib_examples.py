@@ -7,12 +7,13 @@ What is changed runs in a plain process and in a patched one, the original in a 
 
 import functools
 import io
+import random
 import runpy
 import signal
 import socket
 import sys
 import time
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
@@ -51,15 +52,22 @@ def until(attempt, *errors):
             time.sleep(0.01)
 
 
+def spare_port(kind):
+    """One that the system gives to nobody who does not ask for it."""
+    ends = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        with socket.socket(socket.AF_INET, kind) as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", random.SystemRandom().randrange(10_000, ends)))
+            return sock.getsockname()[1]
+
+
 class Place:
     """A directory to run documented programs in, on a port of their own."""
 
     def __init__(self, directory, kind=socket.SOCK_STREAM, patching=()):
         self.directory = directory
         self.patching = patching
-        with socket.socket(socket.AF_INET, kind) as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port = str(sock.getsockname()[1])
+        self.port = str(spare_port(kind))
 
     def write(self, name, changes=()):
         text = (EXAMPLES / name).read_text()
