@@ -31,6 +31,7 @@ def pytest_collection_finish() -> None:
 
     In a forked child it takes a copy of it, too.
     """
+    gc.collect()
     gc.freeze()
     gc.set_threshold(10_000)  # what a test makes goes with it; few cycles are left
 
