@@ -7,7 +7,7 @@ import weakref
 import gevent
 import gevent.local
 import pytest
-from greenlet import getcurrent
+from greenlet import getcurrent, settrace
 
 from greensock import BaseRequestHandler, GreenletTCPServer, StreamRequestHandler
 from greensock.net import workers
@@ -103,6 +103,23 @@ def test_one_that_somebody_refers_to_is_not_used_again(way, waits, born):
             each.kill()
         elif isinstance(each, gevent.Timeout):
             each.close()
+
+
+@pytest.mark.parametrize("keep", [lambda each: each, weakref.ref], ids=["strongly", "weakly"])
+def test_requests_are_served_beside_a_tool_that_refers_to_every_greenlet(keep, born):
+    """As those do that measure: no greenlet is used again."""
+    kept = set()
+
+    def note(event, greenlets):
+        kept.update(map(keep, greenlets))
+
+    with served(GreenletTCPServer(LOCAL, Shout), "greenlet") as server:
+        before = settrace(note)
+        try:
+            assert [b"HELLO\n"] * 3 == [ask_and_wait(server) for _ in range(3)]
+        finally:
+            settrace(before)
+    assert 3 == len(born)
 
 
 def test_a_timeout_left_running_ends_nobody_elses_request(caplog):

@@ -106,16 +106,18 @@ class Workers:
     def _come(self):
         self._is_coming = False
         while self._jobs and (self.idle or self._count < self._most):
-            if not self.idle:
+            if self.idle:
+                worker = self.idle.pop()
+                if getrefcount(worker) > _UNSHARED or getweakrefcount(worker):
+                    worker.throw()
+                    continue
+            else:
                 try:
                     _Worker(self._live, self._hub).switch()
                 except Exception:  # for want of memory
                     self._refuse(self._jobs.popleft())
                     continue
-            worker = self.idle.pop()
-            if getrefcount(worker) > _UNSHARED or getweakrefcount(worker):
-                worker.throw()
-                continue
+                worker = self.idle.pop()  # whoever refers to it knows it by no other job
             self._has_turn = worker
             worker.switch(self)
             self._has_turn = None
