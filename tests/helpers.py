@@ -1,5 +1,6 @@
 """The tools, and the marks that many tests have."""
 
+import os
 import socket
 
 import pytest
@@ -10,6 +11,9 @@ from tests.tools import MODELS
 
 # Python tells whoever forks beside threads that it is risky.
 forks_beside_threads = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+
+# What measures refers to every greenlet and to many a frame.
+unmeasured = pytest.mark.skipif("COVERAGE_PROCESS_CONFIG" in os.environ, reason="it is measured")
 
 
 def has_ipv6():

@@ -60,7 +60,8 @@ def forget_in_children():
         if running is not None and running._collector is not None:
             # Another thread may have held the lock, which then nobody would release.
             running._collector.data_lock = allocate_lock()
-            running._collector._clear_data()
+            for lines in running._collector.data.values():
+                lines.clear()
 
     os.register_at_fork(after_in_child=forget)
 

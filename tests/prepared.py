@@ -16,6 +16,7 @@ if __name__ == "__main__" and sys.argv[2] == "patched":
 
 import _socket  # which is not patched: to wait in it needs no hub
 import array
+import atexit
 import json
 import runpy
 import select
@@ -52,6 +53,7 @@ def _inherited():
     sockets = [socket.socket(fileno=int(fd)) for fd in os.environ.pop(NURSERIES, "").split()]
     for sock in sockets:
         sock.set_inheritable(False)
+        atexit.register(sock.close)
     return dict(zip((False, True), sockets))
 
 

@@ -25,6 +25,7 @@ from tests.helpers import (
     recorded,
     served,
     serving,
+    unmeasured,
 )
 
 pytestmark = forks_beside_threads
@@ -207,6 +208,7 @@ def test_requests_of_any_shape_reach_their_handler(model, mailbox):
 class TestWorkers:
     """Datagrams under the greenlet model: a bounded number of handlers at work."""
 
+    @unmeasured
     def test_greenlets_are_used_again_and_their_number_is_bounded(self, monkeypatch):
         at_work, most, greenlets = [], [], count_workers(monkeypatch)
 
@@ -223,6 +225,7 @@ class TestWorkers:
             assert 30 * [b"HELLO\n"] == [answer.get(timeout=30) for answer in answers]
         assert 3 == max(most) == len(greenlets)
 
+    @unmeasured
     def test_handlers_that_do_not_wait_need_one_greenlet(self, monkeypatch):
         greenlets = count_workers(monkeypatch)
         with served(new_server("greenlet")) as server:

@@ -65,7 +65,7 @@ def test_one_whose_hub_stands_still_is_killed_although_there_is_all_the_time_to_
     def handle(request, client_address, server):
         os.kill(os.getpid(), signal.SIGSTOP)
 
-    server = new_server(handle, worker_timeout=0.5, drain_timeout=None)
+    server = new_server(handle, worker_timeout=1.0, drain_timeout=None)
     with recorded(IWorkerStarted, IWorkerEnded) as record, serving(server) as call:
         wait_until(lambda: len(record) == 2)
         with connect(server):

@@ -13,7 +13,7 @@ from greensock.net import native
 from greensock.net.hubs import discard_hub
 from greensock.net.ready import ready_on
 from greensock.net.sockets import CooperativeSocket
-from tests.helpers import Call
+from tests.helpers import Call, unmeasured
 
 COUNT = 6
 
@@ -128,6 +128,7 @@ def test_gevent_can_cancel_the_wait(pairs):
     assert ["enough"] * COUNT == [str(reader.exception) for reader in readers]
 
 
+@unmeasured
 def test_nothing_is_left_of_a_hub():
     """Not even until the garbage is collected."""
     found = []

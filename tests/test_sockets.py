@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from greensock.net import native
 from greensock.net.hubs import discard_hub
 from greensock.net.sockets import CooperativeSocket
-from tests.helpers import Call, entered_by, wait_until
+from tests.helpers import Call, entered_by, unmeasured, wait_until
 
 # Long enough that loopback delivers, short enough for hundreds of reads that find nothing.
 SHORT = 0.01
@@ -301,6 +301,7 @@ def test_a_socket_nobody_holds_any_more_is_closed(pair):
     assert b"" == peer.recv(10)
 
 
+@unmeasured
 @pytest.mark.parametrize("end", ["close", "detach"])
 def test_a_socket_that_has_ended_is_freed_without_a_line_of_python(pair, end):
     """In which a Ctrl-C would be lost; a server in the main thread would go on."""

@@ -11,7 +11,7 @@ from greenlet import getcurrent, settrace
 
 from greensock import BaseRequestHandler, GreenletTCPServer, StreamRequestHandler
 from greensock.net import workers
-from tests.helpers import LOCAL, Shout, Slow, ask, count_workers, served, wait_until
+from tests.helpers import LOCAL, Shout, Slow, ask, count_workers, served, unmeasured, wait_until
 
 everywhere = pytest.mark.parametrize("where", ["greenlet", "thread"])
 
@@ -32,6 +32,7 @@ def ask_and_wait(server, message=b"hello\n"):
     return answer
 
 
+@unmeasured
 @everywhere
 def test_a_greenlet_serves_one_request_after_another(where, born):
     with served(GreenletTCPServer(LOCAL, Shout), where) as server:
@@ -142,6 +143,7 @@ def test_requests_at_the_same_time_have_greenlets_of_their_own(where):
         assert 20 * [b"HELLO\n"] == [greenlet.get(timeout=30) for greenlet in asking]
 
 
+@unmeasured
 def test_what_a_request_kept_ends_with_it(born):
     local, variable = gevent.local.local(), contextvars.ContextVar("variable", default="none")
 
