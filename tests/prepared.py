@@ -50,16 +50,16 @@ examples.proxy.options examples.proxy.serving wsgiref.simple_server xmlrpc.serve
 
 def _inherited():
     """The sockets that lead to nurseries which others have opened; nobody inherits them from us."""
-    sockets = [socket.socket(fileno=int(fd)) for fd in os.environ.pop(NURSERIES, "").split()]
+    sockets = [_socket.socket(fileno=int(fd)) for fd in os.environ.pop(NURSERIES, "").split()]
     for sock in sockets:
-        sock.set_inheritable(False)
+        os.set_inheritable(sock.fileno(), False)
         atexit.register(sock.close)
     return dict(zip((False, True), sockets))
 
 
 # By whether a nursery is patched, the socket that leads to it.
 _given = {} if __name__ == "__main__" else _inherited()
-_opened: dict[bool, socket.socket] = {}
+_opened: dict[bool, _socket.socket] = {}
 
 
 def _nursery(patched):

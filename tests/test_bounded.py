@@ -220,6 +220,14 @@ def test_file_whose_peer_goes_away_is_where_it_was_then(pair, flood):
     assert ours.meter.sent == flood.tell()
 
 
+def test_file_for_whom_is_gone_already_is_not_taken_for_sent(pair, flood):
+    """It has been read to its end."""
+    ours, theirs = pair
+    theirs.close()
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        ours.sendfile(flood)
+
+
 def test_file_that_the_system_cannot_send_is_read(pair):
     ours, theirs = pair
     assert 4 == ours.sendfile(io.BytesIO(b"here"))

@@ -172,7 +172,7 @@ class BoundedSocket(TurnsMixIn, native.Socket):
                 done = self._send_part(source, offset + total, min(PIECE, limit - total))
                 total += done
             return total
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):
             raise
         except (AttributeError, OSError) as error:
             if total:
