@@ -41,9 +41,8 @@ def command(*args, cwd, measured=False, fresh=False):
 
     Unless ``fresh`` it is forked, if nothing is measured.
     """
-    process = start("-m", "greensock", *args, cwd=cwd, env=environment(measured), fresh=fresh)
-    out, errors = process.communicate(timeout=60)
-    return process.returncode, out, errors
+    environ = environment(measured)
+    return Running(start("-m", "greensock", *args, cwd=cwd, env=environ, fresh=fresh)).end()
 
 
 def complaint_of(capsys, *args):

@@ -164,7 +164,7 @@ def serving(server, where="thread", poll_interval=0.5):
             mailbox.get()
             try:
                 yield call
-            except BaseException:
+            except BaseException:  # which a test's time being over is, to pytest
                 _abandon(server, call)
                 raise
 
