@@ -68,6 +68,8 @@ def start(run, directory, log, measured, environ, pass_fds):
     world = RUNS[run]
     (share := directory / world).mkdir(exist_ok=True)
     args = "-q", f"--share={share}", "-o", "console_output_style=classic"
+    # Runs that end at the same time would clear away the same old folders of pytest's.
+    args += (f"--basetemp={directory / f'{run}-tmp'}",)
     # Output goes to a file, because a pipe would stay open as long as any process a test left
     # behind. The session of its own makes those easy to end.
     return subprocess.Popen(
