@@ -1,7 +1,7 @@
 """Whether an object has what its contracts ask for, down to the names of parameters."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from zope.interface import Invalid, providedBy
@@ -23,13 +23,16 @@ def check_contracts(candidate: object) -> None:
             verifyObject(contract, candidate)
         except Invalid as error:
             raise AssertionError(str(error)) from error
-        for difference in signature_differences(contract, candidate):
-            raise AssertionError(f"{candidate!r} promises {contract.__name__}: {difference}")
+    for difference in signature_differences(contracts, candidate):
+        raise AssertionError(f"{candidate!r} promises {difference}")
 
 
-def signature_differences(contract: Any, candidate: object) -> Iterator[str]:
-    """What a caller who knows only the contract cannot pass to the methods of ``candidate``."""
-    for name, method in sorted(contract.namesAndDescriptions(all=True)):
+def signature_differences(contracts: Iterable[Any], candidate: object) -> Iterator[str]:
+    """What a caller who knows only the contracts cannot pass to the methods of ``candidate``."""
+    members = ((one, member) for one in contracts for member in one.namesAndDescriptions(all=True))
+    # By the method, because many a contract has it from the same one.
+    methods = {member[1]: (one, member[0]) for one, member in members}
+    for method, (contract, name) in methods.items():
         if not isinstance(method, Method) or name.startswith("__"):
             continue  # nobody names the arguments of these
         try:
@@ -38,7 +41,7 @@ def signature_differences(contract: Any, candidate: object) -> Iterator[str]:
             continue  # it is written in C and does not tell
         promised = method.getSignatureInfo()
         if not _accepts(actual, promised):
-            yield f"{name}{method.getSignatureString()} is {name}{actual}"
+            yield f"{contract.__name__}: {name}{method.getSignatureString()} is {name}{actual}"
 
 
 def _accepts(actual: inspect.Signature, promised: Any) -> bool:
