@@ -98,8 +98,7 @@ PREFORK = {
 CASES |= PREFORK
 OF_ONE_MODEL = {"max_workers", "reuse_greenlets"}
 
-RIGHT = [(name, value) for name, case in CASES.items() for value in case[0]]
-WRONG = [(name, value) for name, case in CASES.items() for value in case[1]]
+every_setting = pytest.mark.parametrize("name", CASES)
 
 
 def new_server(model="greenlet", kind="tcp", **attributes):
@@ -114,21 +113,24 @@ def test_every_setting_has_its_cases():
     assert set(SETTINGS) == set(CASES)
 
 
-@pytest.mark.parametrize(("name", "value"), RIGHT)
-def test_what_is_right_is_taken_before_and_while_serving(name, value):
-    with new_server(**{name: value}) as server:
-        assert value == getattr(server, name)
-    with new_server() as server:
-        setattr(server, name, value)
-        assert value == getattr(server, name)
+@every_setting
+def test_what_is_right_is_taken_from_the_class_and_later(name):
+    with new_server() as changed:
+        for value in CASES[name][0]:
+            with new_server(**{name: value}) as server:
+                assert value == getattr(server, name)
+            setattr(changed, name, value)
+            assert value == getattr(changed, name)
 
 
 @pytest.mark.worldless
-@pytest.mark.parametrize(("name", "value"), WRONG, ids=lambda value: repr(value)[:20])
-def test_the_error_says_what_came_and_what_was_expected(name, value):
-    with pytest.raises(ValueError) as caught:
-        check_setting(name, value)
-    assert says_what_came(name, value, str(caught.value))
+@every_setting
+def test_the_error_says_what_came_and_what_was_expected(name):
+    for value in CASES[name][1]:
+        with pytest.raises(ValueError) as caught:
+            check_setting(name, value)
+            pytest.fail(f"{value!r} was taken")
+        assert says_what_came(name, value, str(caught.value))
 
 
 class Bound(Exception):
@@ -142,25 +144,17 @@ def never_bound(cls):
     return type("NeverBound", (cls,), {"server_bind": server_bind})
 
 
-@every_model
-@pytest.mark.parametrize("name", sorted(CASES.keys() - PREFORK - OF_ONE_MODEL))
-def test_a_wrong_one_on_the_class_is_found_before_anything_is_opened(model, name):
-    wrong = CASES[name][1][0] if name != "ssl_context" else "cert.pem"
-    cls = type("Server", (never_bound(greensock.server_class(model)),), {name: wrong})
-    before = descriptors()
-    with pytest.raises(ValueError) as caught:
-        cls(LOCAL, Shout)
-    assert says_what_came(name, wrong, str(caught.value))
-    assert before >= descriptors()
-
-
-@pytest.mark.parametrize("name", sorted(PREFORK))
-def test_a_wrong_one_for_workers_is_found_before_anything_is_opened(name):
-    wrong = PREFORK[name][1][0]
-    cls = type("Server", (never_bound(greensock.PreforkTCPServer),), {name: wrong})
-    with pytest.raises(ValueError) as caught:
-        cls(LOCAL, Shout)
-    assert says_what_came(name, wrong, str(caught.value))
+@pytest.mark.parametrize("model", [*MODELS, "prefork"])
+def test_a_wrong_one_on_the_class_is_found_before_anything_is_opened(model):
+    bound_never = never_bound(greensock.server_class(model))
+    for name in CASES.keys() - OF_ONE_MODEL - (set() if model == "prefork" else PREFORK.keys()):
+        wrong = CASES[name][1][0] if name != "ssl_context" else "cert.pem"
+        cls = type("Server", (bound_never,), {name: wrong})
+        before = descriptors()
+        with pytest.raises(ValueError) as caught:
+            cls(LOCAL, Shout)
+        assert says_what_came(name, wrong, str(caught.value))
+        assert before >= descriptors()
 
 
 STDLIB = [

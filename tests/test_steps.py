@@ -82,6 +82,7 @@ def test_all_of_them_are_called_in_order(base):
     assert IN_ORDER == called
 
 
+@pytest.mark.worldless
 @every_base
 @pytest.mark.parametrize("step", IN_ORDER)
 class TestOneOfTheApplicationsOwn:
@@ -129,6 +130,7 @@ class TestOneOfTheApplicationsOwn:
                 monkeypatch.setattr(kind, step, own)
 
 
+@pytest.mark.worldless
 @every_base
 @pytest.mark.parametrize("step", [step for step in IN_ORDER if "process" not in step])
 def test_those_in_a_class_behind_the_mixin_are_called(base, step):
@@ -138,6 +140,7 @@ def test_those_in_a_class_behind_the_mixin_are_called(base, step):
     assert [step] == called
 
 
+@pytest.mark.worldless
 @every_base
 def test_a_server_as_it_comes_has_none_of_its_own(base):
     """For which alone something is saved."""
@@ -145,6 +148,7 @@ def test_a_server_as_it_comes_has_none_of_its_own(base):
         assert set() == own_steps(server)
 
 
+@pytest.mark.worldless
 @pytest.mark.parametrize("step", [step for step in IN_ORDER if "process" not in step])
 @pytest.mark.parametrize(
     "changed",
