@@ -1,11 +1,15 @@
 """check_model finds what a model lacks that a server needs to be left running."""
 
 import pytest
+from zope.interface import implementedBy
 
-from greensock import GreenletMixIn, ThreadingMixIn
+from greensock import GreenletMixIn, TCPServer, ThreadingMixIn
 from greensock.settings import check_setting
 from greensock.testing import check_model
+from greensock.testing.operations import try_operations
+from greensock.testing.trial import Trial
 from tests.candidates import Faults, assert_finds
+from tests.helpers import LOCAL
 
 pytestmark = pytest.mark.worldless
 
@@ -118,6 +122,18 @@ class Abrupt(GreenletMixIn):
         return []
 
 
+def check_operations(mixin, patience):
+    """What check_model does over each server when that has been seen to serve."""
+    server_class = type(mixin.__name__, (mixin, TCPServer), {})
+    trial = Trial(mixin.__name__, patience)
+    contracts = set(implementedBy(server_class).flattened())
+    try_operations(trial, lambda handler: server_class(LOCAL, handler), contracts)
+
+
 @pytest.mark.parametrize(("mixin", "promise"), faults)
 def test_model_with_a_fault_is_found(mixin, promise):
-    assert_finds(f"{mixin.__name__}.*{promise}", check_model, mixin)
+    assert_finds(f"{mixin.__name__}.*{promise}", check_operations, mixin)
+
+
+def test_check_model_looks_for_such_faults():
+    assert_finds("Careless over greensock.TCPServer broke .*: a setting", check_model, Careless)
