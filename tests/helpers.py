@@ -2,10 +2,12 @@
 
 import os
 import socket
+from itertools import product
+from zlib import crc32
 
 import pytest
 
-from tests import redis_server
+from tests import redis_server, world
 from tests.tools import *  # noqa: F401, F403
 from tests.tools import MODELS
 
@@ -36,3 +38,25 @@ CONCURRENT = ["greenlet", "thread", "fork"]
 every_model = pytest.mark.parametrize("model", MODELS)
 concurrent_models = pytest.mark.parametrize("model", CONCURRENT)
 everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
+
+
+def every_other(**factors):
+    """Parametrize by every other combination of these values; the other world has the rest.
+
+    For factors that make no difference all together, if any two of them do. In which world a
+    combination is had depends on the name of the test, so that over all tests both have each.
+    """
+
+    def mark(test):
+        turn = crc32(test.__name__.encode()) + world.PATCHED
+        chosen = [
+            [value for _, value in combination]
+            for combination in product(*map(enumerate, factors.values()))
+            if (turn + sum(index for index, _ in combination)) % 2 == 0
+        ]
+        return pytest.mark.parametrize(list(factors), chosen)(test)
+
+    return mark
+
+
+somewhere = every_other(model=MODELS, where=["thread", "greenlet"])

@@ -12,6 +12,7 @@ import greensock
 from greensock.errors import AlreadyServing
 from greensock.interfaces import IRequestFailed, IServerStarted, IServerStopped
 from tests.helpers import (
+    CONCURRENT,
     LOCAL,
     MODELS,
     Call,
@@ -21,11 +22,15 @@ from tests.helpers import (
     ask,
     connect,
     descriptors,
+    every_model,
+    every_other,
+    everywhere,
     forks_beside_threads,
     recorded,
     rest,
     served,
     serving,
+    somewhere,
     wait_until,
 )
 
@@ -35,8 +40,7 @@ pytestmark = forks_beside_threads
 SELDOM = 60
 INSTANT = 5
 
-everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
-every_model = pytest.mark.parametrize("model", MODELS)
+PLACES = ["thread", "greenlet"]
 
 
 def call_in_signal_handler(function, interrupted):
@@ -65,9 +69,7 @@ def new_server(model, handler=Shout, **attributes):
 # Shutting down
 
 
-@every_model
-@everywhere
-@pytest.mark.parametrize("asker", ["thread", "greenlet", "test"])
+@every_other(model=MODELS, where=PLACES, asker=[*PLACES, "test"])
 def test_shutdown_is_instant_and_the_loop_has_ended_when_it_returns(model, where, asker):
     with new_server(model) as server, serving(server, where, SELDOM) as call:
         assert b"HELLO\n" == ask(server)
@@ -80,9 +82,7 @@ def test_shutdown_is_instant_and_the_loop_has_ended_when_it_returns(model, where
         call.end()
 
 
-@every_model
-@everywhere
-@pytest.mark.parametrize("interrupted", ["greenlet", "hub"])
+@every_other(model=MODELS, where=PLACES, interrupted=["greenlet", "hub"])
 def test_a_signal_handler_may_shut_down(model, where, interrupted):
     with new_server(model) as server, serving(server, where) as call:
         call_in_signal_handler(server.shutdown, interrupted)
@@ -134,7 +134,7 @@ def test_many_may_shut_down_at_once():
 
 
 def test_shutdown_is_not_lost_on_a_server_that_is_only_starting():
-    for _ in range(100):
+    for _ in range(50):
         server = new_server("inline")
         call = Call("thread", server.serve_forever)
         server.shutdown()
@@ -151,8 +151,7 @@ def test_serving_is_announced_from_beginning_to_end(model):
     assert {server} == {event.server for event in record}
 
 
-@every_model
-@everywhere
+@somewhere
 def test_a_server_that_is_served_cannot_be_served_beside(model, where):
     with served(new_server(model), where) as server:
         with pytest.raises(AlreadyServing, match="is being served already"):
@@ -163,9 +162,7 @@ def test_a_server_that_is_served_cannot_be_served_beside(model, where):
 # Closing
 
 
-@every_model
-@everywhere
-@pytest.mark.parametrize("closer", ["thread", "greenlet"])
+@every_other(model=MODELS, where=PLACES, closer=PLACES)
 def test_closing_ends_the_loop(model, where, closer):
     server = new_server(model)
     with serving(server, where) as call:
@@ -211,9 +208,7 @@ def test_a_handler_may_close_the_socket_itself_to_end_the_loop(model, where):
         call.end()
 
 
-@every_model
-@everywhere
-@pytest.mark.parametrize("interrupted", ["greenlet", "hub"])
+@every_other(model=MODELS, where=PLACES, interrupted=["greenlet", "hub"])
 def test_a_signal_handler_may_close_the_server(model, where, interrupted):
     with new_server(model) as server, serving(server, where) as call:
         call_in_signal_handler(server.server_close, interrupted)
@@ -221,8 +216,7 @@ def test_a_signal_handler_may_close_the_server(model, where, interrupted):
         assert -1 == server.fileno()
 
 
-@pytest.mark.parametrize("model", ["greenlet", "thread", "fork"])
-@everywhere
+@every_other(model=CONCURRENT, where=PLACES)
 def test_closing_in_a_signal_handler_waits_for_no_handler_where_nobody_can_wait(model, where):
     with new_server(model, Trap) as server, serving(server, where) as call:
         with connect(server) as client:
@@ -233,8 +227,7 @@ def test_closing_in_a_signal_handler_waits_for_no_handler_where_nobody_can_wait(
         call.end()
 
 
-@every_model
-@everywhere
+@somewhere
 def test_no_descriptor_is_left_of_a_served_server(model, where):
     def whole_life():
         with served(new_server(model), where) as server:
@@ -242,7 +235,7 @@ def test_no_descriptor_is_left_of_a_served_server(model, where):
 
     gevent.get_hub()
     before = descriptors()
-    for _ in range(3):
+    for _ in range(2):
         whole_life()
     wait_until(lambda: before >= descriptors())
 
@@ -252,7 +245,7 @@ def test_threads_that_only_handle_one_request_leave_no_hub(model):
     gevent.get_hub()
     before = descriptors()
     with new_server(model) as server:
-        for _ in range(3):
+        for _ in range(2):
             call = Call("thread", server.handle_request)
             assert b"HELLO\n" == ask(server)
             call.end()
@@ -262,8 +255,7 @@ def test_threads_that_only_handle_one_request_leave_no_hub(model):
 # One request at a time
 
 
-@every_model
-@everywhere
+@somewhere
 def test_handle_request_handles_one(model, where):
     with new_server(model) as server:
         call = Call(where, server.handle_request)
@@ -275,19 +267,20 @@ def test_handle_request_handles_one(model, where):
 def test_handle_request_finds_a_client_that_is_waiting_already(model):
     """However short the time it is given."""
     with new_server(model, timeout=0) as server:
-        for _ in range(5):
+        for _ in range(2):
             with connect(server) as client:
                 client.sendall(b"hello\n")
                 server.handle_request()
                 assert b"HELLO\n" == rest(client)
 
 
-@every_model
-@pytest.mark.parametrize(
-    "own, of_socket, expected",
-    [(0.05, None, 0.05), (None, 0.05, 0.05), (0.05, 60, 0.05), (60, 0.05, 0.05), (0, None, 0)],
+@every_other(
+    model=MODELS, timeouts=[(0.05, None), (None, 0.05), (0.05, 60), (60, 0.05), (0, None)]
 )
-def test_handle_request_waits_as_long_as_the_shorter_timeout(model, own, of_socket, expected):
+def test_handle_request_waits_as_long_as_the_shorter_timeout(model, timeouts):
+    own, of_socket = timeouts
+    expected = min(timeout for timeout in timeouts if timeout is not None)
+
     class Server(greensock.server_class(model)):
         timeout = own
         timeouts = 0
@@ -356,7 +349,7 @@ def test_several_threads_may_handle_requests_side_by_side(model):
 @every_model
 def test_a_request_may_be_handled_beside_serve_forever(model):
     with served(new_server(model, timeout=0.05)) as server:
-        for _ in range(3):
+        for _ in range(2):
             call = Call("thread", server.handle_request)
             assert b"HELLO\n" == ask(server)
             call.end()
