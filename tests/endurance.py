@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import gevent
@@ -27,7 +27,7 @@ from greensock import StreamRequestHandler
 from greensock.bus import open_bus
 from greensock.interfaces import IAcceptPaused, IAcceptResumed, IBusEvent, IServerStarted
 from greensock.net import native
-from tests import redis_server
+from tests import prepared, redis_server
 from tests.__main__ import ROOT, WORLDS, environment
 from tests.farewell import farewells
 from tests.tools import (
@@ -67,19 +67,10 @@ with ThreadPoolExecutor(8) as pool:
 
 def answered(server, count):
     """How many of ``count`` clients are answered."""
-    ours, theirs = os.pipe()
-    command = [sys.executable, "-S", "-c", CLIENTS, str(server.server_address[1]), str(count)]
-    # Popen would reap any child there is under monkey patching, those of the server too.
-    pid = os.posix_spawn(
-        command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, theirs, 1)]
-    )
-    os.close(theirs)
-    gevent.select.select([ours], [], [])
-    with open(ours) as output:
-        said = output.read()
-    with suppress(ChildProcessError):  # libev's watcher of children was faster
-        native.waitpid(pid, 0)
-    return int(said or 0)
+    args = map(str, [server.server_address[1], count])
+    clients = prepared.start("-c", CLIENTS, *args, cwd=ROOT, env=os.environ.copy())
+    gevent.select.select([clients.stdout], [], [])
+    return int(clients.communicate()[0] or 0)
 
 
 def resident():
@@ -350,8 +341,9 @@ def main(args):
         return run_all()
     scenarios = {each.__name__: each for each in FULL}
     statuses = []
-    for name, size, limit in zip(*[iter(args)] * 3):
-        statuses.append(run(scenarios[name], int(size), float(limit)))
+    with prepared.nurseries():
+        for name, size, limit in zip(*[iter(args)] * 3):
+            statuses.append(run(scenarios[name], int(size), float(limit)))
     return max(statuses)
 
 

@@ -3,15 +3,13 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 from contextlib import suppress
 from itertools import count
 
 import gevent
-import gevent.select
 import gevent.socket
 
+from tests.prepared import start
 from tests.programs import PATCHING, ROOT, environment
 from tests.tools import PATIENCE, wait_until
 from tests.upheaval import IP_BIND_ADDRESS_NO_PORT
@@ -84,16 +82,8 @@ def farewells(size, _):
     """Under SIGTERM nobody is lost whom the system has connected, of SIZE clients at a time."""
     for name, options in SERVED.items():
         patching = [*PATCHING, "--module", "greensock"] if PATCHING else ["-m", "greensock"]
-        command = [sys.executable, *patching, "serve", HANDLER, *options]
-        process = subprocess.Popen(
-            [*command, "--bind", "tcp://127.0.0.1:0"],
-            cwd=ROOT,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        args = [*patching, "serve", HANDLER, *options, "--bind", "tcp://127.0.0.1:0"]
+        process = start(*args, cwd=ROOT, env=environment())
         try:
             line = process.stdout.readline()
             crowd = Crowd(int(line.partition("127.0.0.1:")[2].split(",")[0]), size)
@@ -101,14 +91,12 @@ def farewells(size, _):
             crowd.announce_end()
             process.send_signal(signal.SIGTERM)
             crowd.leave()
-            gevent.select.select([process.stdout], [], [], PATIENCE)
-            said = process.stdout.read()
-            status = process.wait(PATIENCE)
+            said = "".join(process.communicate(PATIENCE))
+            status = process.returncode
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.stdout.close()
-            process.wait()
+            process.communicate()
         told = f"{crowd.answers:,} answers, {crowd.refused} refused in the end"
         failed = crowd.failed
         yield f"{name}: {told}, {len(failed)} failed {failed[:3] or ''}", not failed

@@ -1,10 +1,7 @@
 """What ``python -m tests.endurance`` measures, in small sizes and with generous limits."""
 
-import os
-import subprocess
-import sys
-
-from tests.__main__ import ROOT
+from tests import prepared, world
+from tests.programs import ROOT, environment
 
 # In one process: to start one takes longer than most of them do.
 SCENARIOS = [
@@ -18,17 +15,13 @@ SCENARIOS = [
 
 
 def test_endures():
-    # A tracer takes time and memory of its own.
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
-    args = [str(each) for scenario in SCENARIOS for each in scenario]
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.endurance", *args],
-        cwd=ROOT,
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=100,
-    )
-    assert 0 == process.returncode and "MISSED" not in process.stdout, process.stdout
-    assert 51 == len(process.stdout.splitlines())
+    args = ["-m", "tests.endurance", *(str(each) for scenario in SCENARIOS for each in scenario)]
+    with prepared.shared() as (variables, fds):
+        env = {**environment(), **variables}
+        process = prepared.start(*args, cwd=ROOT, env=env, patched=world.PATCHED, pass_fds=fds)
+        try:
+            out, errors = process.communicate(timeout=100)
+        finally:
+            process.kill()
+    assert 0 == process.returncode and "MISSED" not in out, out + errors
+    assert 51 == len(out.splitlines())

@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 import gevent
 import gevent.socket
 
-from tests.prepared import nurseries
 from tests.supervised import supervised
 from tests.tools import PATIENCE, wait_until
 
@@ -78,9 +77,8 @@ class Clients:
 
 @contextmanager
 def _program(share, **kwargs):
-    with TemporaryDirectory() as folder, nurseries():
-        with supervised(Path(folder), share, **kwargs) as program:
-            yield program
+    with TemporaryDirectory() as folder, supervised(Path(folder), share, **kwargs) as program:
+        yield program
 
 
 def reload(program, clients, reloads, upgrades, workers=2):
