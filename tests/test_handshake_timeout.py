@@ -20,6 +20,7 @@ from tests.helpers import (
     children,
     connect,
     descriptors,
+    every_other,
     forks_beside_threads,
     recorded,
     rest,
@@ -98,16 +99,16 @@ def assert_hung_up_on(client):
         pass  # what it had sent was not read
 
 
-@every_model
-@pytest.mark.parametrize(
-    ("where", "make", "say"),
-    [
+@every_other(
+    model=MODELS,
+    case=[
         ("thread", new_server, say_hello_and_no_more),
         ("greenlet", new_server, say_hello_slowly),
         ("thread", new_wrapped_server, say_nothing),
     ],
 )
-def test_who_takes_too_long_is_cut(model, where, make, say):
+def test_who_takes_too_long_is_cut(model, case):
+    where, make, say = case
     interfaces = IHandshakeFailed, IConnectionCut, IConnectionClosed, IRequestFailed
     with served(make(model), where) as server, recorded(*interfaces) as record:
         before = descriptors()
@@ -130,8 +131,7 @@ def test_who_takes_too_long_is_cut(model, where, make, say):
         assert b"HELLO\n" == shout(server)
 
 
-@every_model
-@pytest.mark.parametrize(("where", "say"), [("thread", say_garbage), ("greenlet", say_the_end)])
+@every_other(model=MODELS, where=["thread", "greenlet"], say=[say_garbage, say_the_end])
 def test_who_makes_none_is_told_of_and_leaves_nothing_behind(model, where, say):
     interfaces = IHandshakeFailed, IConnectionClosed, IConnectionCut, IRequestFailed
     with served(new_server(model, handshake_timeout=LONG), where) as server:
@@ -156,7 +156,7 @@ def test_who_makes_none_is_told_of_and_leaves_nothing_behind(model, where, say):
 
 
 # A process for each takes much longer, and tells no more.
-@pytest.mark.parametrize("model, count", [("greenlet", 200), ("thread", 200), ("fork", 20)])
+@pytest.mark.parametrize("model, count", [("greenlet", 60), ("thread", 60), ("fork", 8)])
 def test_who_is_silent_keeps_nobody_waiting(model, count):
     server = new_server(model, handshake_timeout=LONG, max_children=count + 1)
     with served(server), ExitStack() as clients:

@@ -10,6 +10,7 @@ import greensock
 from greensock import StreamRequestHandler
 from greensock.interfaces import IConnectionCut, IRequestFailed
 from tests.helpers import (
+    CONCURRENT,
     LOCAL,
     Call,
     Shout,
@@ -18,12 +19,13 @@ from tests.helpers import (
     concurrent_models,
     connect,
     every_model,
-    everywhere,
+    every_other,
     forks_beside_threads,
     recorded,
     rest,
     served,
     serving,
+    somewhere,
     wait_until,
 )
 
@@ -48,8 +50,7 @@ def raising(*errors):
 # Errors
 
 
-@every_model
-@everywhere
+@somewhere
 def test_an_exception_ends_its_request_alone(model, where):
     check_that_it_ends_its_request_alone(
         model, where, RuntimeError("it fails"), MemoryError(), TimeoutError()
@@ -66,8 +67,7 @@ def check_that_it_ends_its_request_alone(model, where, *errors):
     assert expected == [event.error for event in record]
 
 
-@concurrent_models
-@everywhere
+@every_other(model=CONCURRENT, where=["thread", "greenlet"])
 def test_what_is_no_exception_ends_its_request_alone(model, where, monkeypatch):
     monkeypatch.setattr("threading.excepthook", lambda args: None)
     check_that_it_ends_its_request_alone(
@@ -83,8 +83,7 @@ def test_ctrl_c_beside_the_main_thread_ends_its_request_alone(model, monkeypatch
         assert b"HELLO\n" == ask(server)
 
 
-@everywhere
-@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
+@every_other(where=["thread", "greenlet"], error=[SystemExit(3), KeyboardInterrupt()])
 def test_without_a_model_what_is_no_exception_ends_serve_forever(where, error):
     """As socketserver has it."""
 
@@ -153,8 +152,7 @@ def test_a_client_that_resets_its_connection_costs_nothing_else(model):
 # Closing
 
 
-@concurrent_models
-@everywhere
+@every_other(model=CONCURRENT, where=["thread", "greenlet"])
 def test_closing_cuts_an_idle_client_after_the_time_for_draining(model, where):
     server = new_server(model, Trap, drain_timeout=0.05)
     with serving(server, where) as call, connect(server) as client:
@@ -168,8 +166,7 @@ def test_closing_cuts_an_idle_client_after_the_time_for_draining(model, where):
         call.end()
 
 
-@concurrent_models
-@everywhere
+@every_other(model=CONCURRENT, where=["thread", "greenlet"])
 def test_a_server_that_was_shut_down_is_drained_when_it_closes(model, where):
     server = new_server(model, Trap, drain_timeout=None)
     with serving(server, where) as call, connect(server) as client:
@@ -183,8 +180,9 @@ def test_a_server_that_was_shut_down_is_drained_when_it_closes(model, where):
         call.end()
 
 
-@pytest.mark.parametrize("model", ["greenlet", "thread"])
-@pytest.mark.parametrize("option", [{"block_on_close": False}, {"daemon_threads": True}])
+@every_other(
+    model=["greenlet", "thread"], option=[{"block_on_close": False}, {"daemon_threads": True}]
+)
 def test_closing_need_not_wait(model, option):
     server = new_server(model, Trap, **option)
     with serving(server, "greenlet") as call, connect(server) as client:
@@ -221,8 +219,8 @@ def test_many_clients_at_once_have_a_handler_each(model, mailbox):
             self.wfile.write(self.rfile.readline().upper())
 
     with served(new_server(model, Together)) as server:
-        clients = [connect(server) for _ in range(10)]
-        mailbox.take(10)
+        clients = [connect(server) for _ in range(5)]
+        mailbox.take(5)
         for client in clients:
             client.sendall(b"hello\n")
             assert b"HELLO\n" == rest(client)

@@ -20,6 +20,7 @@ from tests.helpers import (
     forks_beside_threads,
     rest,
     served,
+    somewhere,
 )
 
 pytestmark = forks_beside_threads
@@ -223,8 +224,7 @@ def test_a_server_can_be_served_again(model):
             call.end()
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("where", ["thread", "greenlet"])
+@somewhere
 def test_a_closed_server_with_a_new_socket_can_be_served_again(model, where):
     with greensock.server_class(model)(LOCAL, Shout) as server:
         with served(server, where):

@@ -6,7 +6,6 @@ import ssl
 
 import gevent
 import gevent.ssl
-import pytest
 
 import greensock
 from greensock import BaseRequestHandler, StreamRequestHandler
@@ -17,19 +16,19 @@ from tests.helpers import (
     MODELS,
     connect,
     descriptors,
+    every_model,
+    every_other,
     forks_beside_threads,
     recorded,
     rest,
     served,
+    somewhere,
     wait_until,
 )
 
 pytestmark = forks_beside_threads
 
 LIMIT = 0.15
-
-every_model = pytest.mark.parametrize("model", MODELS)
-everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
 
 
 class Mail(StreamRequestHandler):
@@ -98,8 +97,7 @@ def ask_for_tls(server, **options):
     return secure(client, **options)
 
 
-@every_model
-@everywhere
+@somewhere
 def test_smtplib_is_a_client(model, where):
     with served(new_server(model, Mail), where) as server:
 
@@ -132,9 +130,7 @@ def ask_for_tls_by_mail(server):
     return secure(client)
 
 
-@every_model
-@everywhere
-@pytest.mark.parametrize("handler", [Bare, BufferedMail])
+@every_other(model=MODELS, where=["thread", "greenlet"], handler=[Bare, BufferedMail])
 def test_what_follows_is_encrypted_and_counted_and_ended(model, where, handler):
     with recorded(IConnectionClosed, IRequestFailed) as record:
         with served(new_server(model, handler), where) as server:
@@ -151,9 +147,7 @@ def test_what_follows_is_encrypted_and_counted_and_ended(model, where, handler):
     assert (16, answered + 6) == (event.connection.received, event.connection.sent)
 
 
-@every_model
-@everywhere
-@pytest.mark.parametrize("handler", [Bare, BufferedMail])
+@every_other(model=MODELS, where=["thread", "greenlet"], handler=[Bare, BufferedMail])
 def test_nothing_is_left_open(model, where, handler):
     kept = []  # who keeps its handlers must not keep descriptors
 
@@ -172,8 +166,7 @@ def test_nothing_is_left_open(model, where, handler):
         wait_until(lambda: before >= descriptors())
 
 
-@every_model
-@pytest.mark.parametrize("rbufsize", [-1, 4096])
+@every_other(model=MODELS, rbufsize=[-1, 4096])
 def test_what_came_before_the_handshake_is_refused(model, rbufsize, mailbox):
     """CVE-2011-0411: who sits in between could have put it there."""
 
@@ -240,8 +233,7 @@ def test_there_must_be_a_context(model):
     assert for_clients.startswith("context is a context for clients")
 
 
-@every_model
-@pytest.mark.parametrize("timeout", [None, 30])
+@every_other(model=MODELS, timeout=[None, 30])
 def test_a_handler_may_bring_its_context_and_its_timeout(model, timeout):
     class Bring(BaseRequestHandler):
         def handle(self):
@@ -278,8 +270,7 @@ def test_garbage_is_an_error_for_the_handler(model, mailbox):
     assert not any(map(IRequestFailed.providedBy, record))
 
 
-@every_model
-@pytest.mark.parametrize("context", [None, tls.shared_server_context()], ids=["server's", "own"])
+@every_other(model=MODELS, context=[None, tls.shared_server_context()])
 def test_a_handshake_that_takes_too_long_is_cut(model, context):
     """But one that begins late has all its time."""
 
@@ -316,8 +307,7 @@ def test_a_handshake_that_takes_too_long_is_cut(model, context):
     assert "handshake_timeout" == closed.connection.reason
 
 
-@every_model
-@pytest.mark.parametrize("how", ["kicked", "idle_timeout"])
+@every_other(model=MODELS, how=["kicked", "idle_timeout"])
 def test_a_switched_connection_may_be_cut(model, how):
     with recorded(IConnectionClosed) as record, served(new_server(model, Bare)) as server:
         with ask_for_tls(server) as client:

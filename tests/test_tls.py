@@ -13,22 +13,23 @@ from greensock import BaseRequestHandler
 from greensock.interfaces import IAcceptFailed, IConnectionCut, IHandshakeFailed, IRequestFailed
 from tests import tls
 from tests.helpers import (
+    CONCURRENT,
     LOCAL,
-    MODELS,
     PATIENCE,
     Shout,
+    concurrent_models,
     connect,
+    every_model,
+    every_other,
     forks_beside_threads,
     recorded,
     rest,
     served,
+    somewhere,
     wait_until,
 )
 
 pytestmark = forks_beside_threads
-
-PLACES = ["thread", "greenlet"]
-WORKERS = ["greenlet", "thread", "fork"]
 
 
 def secure(model, handler, context=None, **options):
@@ -52,34 +53,31 @@ class Telling(BaseRequestHandler):
         self.request.sendall(f"{self.request.version()} {self.request.cipher()[0]}".encode())
 
 
-@pytest.mark.parametrize("where", PLACES)
-@pytest.mark.parametrize("model", MODELS)
+@somewhere
 def test_handlers_have_the_connection_with_the_handshake_made(model, where):
     with served(secure(model, Telling), where) as server, tls.connect(server) as client:
         assert f"{client.version()} {client.cipher()[0]}".encode() == client.recv(100)
 
 
-@pytest.mark.parametrize("where", PLACES)
-@pytest.mark.parametrize("model", MODELS)
+@somewhere
 def test_stream_handlers_read_and_write_files_over_tls(model, where):
     with served(secure(model, Shout), where) as server:
-        for _ in range(3):
+        for _ in range(2):
             assert b"HELLO\n" == shout(server)
 
 
-@pytest.mark.parametrize("where", PLACES)
-@pytest.mark.parametrize("model", WORKERS)
+@every_other(model=CONCURRENT, where=["thread", "greenlet"])
 def test_silent_clients_keep_nobody_waiting(model, where):
     """Nobody's handshake is waited for but by the worker it belongs to."""
     with served(secure(model, Shout), where) as server:
-        silent = [connect(server) for _ in range(8)]
+        silent = [connect(server) for _ in range(4)]
         assert b"HELLO\n" == shout(server)
         for client in silent:
             client.shutdown(socket.SHUT_RDWR)
             client.close()
 
 
-@pytest.mark.parametrize("model", WORKERS)
+@concurrent_models
 def test_closing_cuts_who_is_in_mid_handshake(model):
     """Their workers end with them, who would otherwise wait for ever."""
     server = secure(model, Shout)
@@ -133,7 +131,7 @@ def test_garbage_costs_a_child_and_nothing_else():
         assert b"HELLO\n" == shout(server)
 
 
-@pytest.mark.parametrize("model", WORKERS)
+@concurrent_models
 def test_the_server_is_told_the_name_the_client_wants(model, mailbox):
     context = tls.server_context()
     context.sni_callback = lambda sock, name, context: mailbox.put(name)
@@ -142,7 +140,7 @@ def test_the_server_is_told_the_name_the_client_wants(model, mailbox):
         assert "localhost" == mailbox.get()
 
 
-@pytest.mark.parametrize("model", MODELS)
+@every_model
 def test_an_application_protocol_is_agreed_on(model):
     class Protocol(BaseRequestHandler):
         def handle(self):
@@ -158,7 +156,7 @@ def test_an_application_protocol_is_agreed_on(model):
             assert "http/1.1" == client.selected_alpn_protocol()
 
 
-@pytest.mark.parametrize("model", MODELS)
+@every_model
 def test_the_handshake_may_be_left_to_the_handler(model):
     class Shaking(BaseRequestHandler):
         def handle(self):
@@ -171,8 +169,7 @@ def test_the_handshake_may_be_left_to_the_handler(model):
         assert f"None {client.version()}".encode() == client.recv(100)
 
 
-@pytest.mark.parametrize("where", PLACES)
-@pytest.mark.parametrize("model", MODELS)
+@somewhere
 def test_much_is_carried_both_ways(model, where):
     """More than all buffers hold, while the client reads and writes at once."""
     sent = bytes(range(256)) * 8192
@@ -194,7 +191,7 @@ def test_much_is_carried_both_ways(model, where):
     assert sent == received
 
 
-@pytest.mark.parametrize("model", MODELS)
+@every_model
 def test_a_server_may_wrap_its_listener_when_it_is_activated(model):
     """As http.server's HTTPSServer does, since Python 3.14."""
 
@@ -208,7 +205,7 @@ def test_a_server_may_wrap_its_listener_when_it_is_activated(model):
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl command")
-@pytest.mark.parametrize("model", WORKERS)
+@concurrent_models
 def test_openssl_is_a_client(model):
     with served(secure(model, Shout)) as server:
         host, port = server.server_address

@@ -22,6 +22,7 @@ from tests.helpers import (
     PATIENCE,
     Call,
     connect,
+    every_other,
     forks_beside_threads,
     open_files,
     rest,
@@ -35,7 +36,7 @@ SERVERS = {
     "fork": greensock.ForkingTCPServer,
 }
 SHORT = 0.01
-FLOOD = bytes(16 << 20)
+FLOOD = bytes(1 << 20)
 
 pytestmark = forks_beside_threads
 
@@ -114,7 +115,7 @@ def test_handler_under_a_server_of_the_standard_library_has_a_toolbox():
     assert between_threads() is Bare().toolbox
 
 
-@pytest.mark.parametrize("kind", [SystemExit, SystemError, ZeroDivisionError, KeyboardInterrupt])
+@every_other(model=SERVERS, kind=[SystemExit, SystemError, ZeroDivisionError, KeyboardInterrupt])
 def test_what_a_task_raises_ends_neither_handler_nor_server(
     model, kind, monkeypatch, capfd, patched
 ):
@@ -195,7 +196,7 @@ def secure(server):
     )
 
 
-@pytest.mark.parametrize("write", ["send", "sendall"])
+@every_other(model=SERVERS, write=["send", "sendall"])
 def test_write_ends_at_the_deadline_and_the_connection_lives_on(model, write):
     class Flood(Telling):
         def task(self):
@@ -342,15 +343,16 @@ class Greeting(Telling):
             return onward.recv(100)
 
 
-@pytest.mark.parametrize(
-    "family, host, name",
-    [
+@every_other(
+    model=SERVERS,
+    place=[
         (socket.AF_INET, "127.0.0.1", "127.0.0.1"),
         (socket.AF_INET6, "::1", "::1"),
         (socket.AF_INET, "127.0.0.1", "localhost"),
     ],
 )
-def test_handlers_connect_to_addresses_and_names(model, family, host, name):
+def test_handlers_connect_to_addresses_and_names(model, place):
+    family, host, name = place
     with gevent.socket.socket(family) as listener:
         listener.bind((host, 0))
         listener.listen()
@@ -361,7 +363,7 @@ def test_handlers_connect_to_addresses_and_names(model, family, host, name):
             assert b"b'welcome'" == rest(client)
 
 
-@pytest.mark.parametrize("limit", ["timeout", "deadline"])
+@every_other(model=SERVERS, limit=["timeout", "deadline"])
 def test_connecting_to_who_never_answers_is_given_up(model, limit):
     """A full backlog does not answer. Nothing of the try is left open."""
 
