@@ -1,11 +1,14 @@
 """A server with worker processes keeps what every model promises."""
 
+import socketserver
+
 import pytest
 
+import greensock
 from greensock import PreforkMixIn
 from greensock.net import native
-from greensock.testing import check_model
-from tests.helpers import children, forks_beside_threads
+from greensock.testing.models import check_model_over
+from tests.helpers import children, every_other, forks_beside_threads
 
 pytestmark = forks_beside_threads
 
@@ -22,5 +25,6 @@ class OneWorker(PreforkMixIn):
     workers = 1
 
 
-def test_it_keeps_what_the_contract_promises():
-    check_model(OneWorker)
+@every_other(home=[greensock, socketserver], kind=["TCPServer", "UDPServer"])
+def test_it_keeps_what_the_contract_promises(home, kind):
+    check_model_over(getattr(home, kind), OneWorker)

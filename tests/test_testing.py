@@ -23,7 +23,8 @@ from greensock.testing import (
     check_server,
     serving,
 )
-from tests.helpers import LOCAL, PATIENCE, forks_beside_threads
+from greensock.testing.models import check_model_over
+from tests.helpers import LOCAL, PATIENCE, every_other, forks_beside_threads
 
 pytestmark = forks_beside_threads
 
@@ -32,9 +33,14 @@ def here(server_class):
     return lambda handler: server_class(LOCAL, handler)
 
 
-@pytest.mark.parametrize("mixin", [GreenletMixIn, ThreadingMixIn, ForkingMixIn])
+@pytest.mark.parametrize("mixin", [GreenletMixIn, ThreadingMixIn])
 def test_models_keep_their_promises(mixin):
     check_model(mixin)
+
+
+@every_other(home=[greensock, socketserver], kind=["TCPServer", "UDPServer"])
+def test_processes_keep_the_promises_of_models(home, kind):
+    check_model_over(getattr(home, kind), ForkingMixIn)
 
 
 @pytest.mark.parametrize(

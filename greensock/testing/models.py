@@ -1,7 +1,6 @@
 """What a concurrency model promises, tried out over servers of greensock and of the stdlib."""
 
 import socketserver
-from collections.abc import Callable
 from typing import Any
 
 from ..interfaces import IConcurrencyModel, IStreamServer
@@ -30,15 +29,16 @@ def check_model(mixin: type, *, patience: float = PATIENCE) -> None:
     if not IConcurrencyModel.implementedBy(mixin):
         raise AssertionError(f"{mixin!r} does not declare @implementer(IConcurrencyModel)")
     for base in _BASES:
-        name = f"{mixin.__name__} over {base.__module__.partition('.')[0]}.{base.__name__}"
-        make = _maker(type(name, (mixin, base), {}))
-        served = check_service(make, patience)
-        _promises.try_all(*served)
-        try_operations(*served)
+        check_model_over(base, mixin, patience)
 
 
-def _maker(server_class: Any) -> Callable[[Any], Any]:
-    return lambda handler: server_class(("127.0.0.1", 0), handler)
+def check_model_over(base: type, mixin: type, patience: float = PATIENCE) -> None:
+    """Check that a mixin keeps what it promises over this server of greensock or the stdlib."""
+    name = f"{mixin.__name__} over {base.__module__.partition('.')[0]}.{base.__name__}"
+    server_class: Any = type(name, (mixin, base), {})
+    served = check_service(lambda handler: server_class(("127.0.0.1", 0), handler), patience)
+    _promises.try_all(*served)
+    try_operations(*served)
 
 
 @_promises.of(IConcurrencyModel, "process_request returns without waiting for the handler")
