@@ -72,18 +72,15 @@ def start(run, directory, log, measured, environ, pass_fds):
     args += (f"--basetemp={directory / f'{run}-tmp'}",)
     # Output goes to a file, because a pipe would stay open as long as any process a test left
     # behind. The session of its own makes those easy to end.
-    return subprocess.Popen(
-        [
-            *(sys.executable, *(["-m", "coverage", "run"] if measured else [])),
-            *pytest(world, directory / f"{run}-cache", *args),
-        ],
+    return prepared.start(
+        *(["-m", "coverage", "run"] if measured else []),
+        *pytest(world, directory / f"{run}-cache", *args),
         cwd=ROOT,
         env={**environment(world), **environ},
+        patched=world == "patched",
+        to=[log.fileno(), log.fileno()],
+        fresh=measured,
         pass_fds=pass_fds,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
     )
 
 

@@ -17,6 +17,7 @@ if __name__ == "__main__" and sys.argv[2] == "patched":
 import _socket  # which is not patched: to wait in it needs no hub
 import array
 import atexit
+import gc
 import json
 import runpy
 import select
@@ -42,8 +43,8 @@ PROGRAM = "GREENSOCK_TESTS_PROGRAM"
 
 # What the programs import, as far as it is installed.
 IMPORTED = """
-argparse http.server logging.handlers
-greensock.cli greensock.cli.trying greensock.status greensock.telemetry gevent.hub gevent.socket
+argparse http.server logging.handlers pytest
+greensock.cli greensock.cli.serve greensock.cli.trying greensock.status gevent.hub gevent.socket
 examples.proxy.options examples.proxy.serving wsgiref.simple_server xmlrpc.server
 """
 
@@ -127,13 +128,14 @@ def start(
     """
     if not (fresh or through or preexec_fn or "COVERAGE_PROCESS_CONFIG" in env):
         return Process(list(args), cwd, env, pass_fds, patched, to)
-    assert to is None
+    out, errors = to or (subprocess.PIPE, subprocess.PIPE)
     return subprocess.Popen(
         [*through, sys.executable, *args],
         cwd=cwd,
         env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=errors,
         text=True,
         start_new_session=True,
         preexec_fn=preexec_fn,
@@ -313,6 +315,9 @@ def main():
     for name in IMPORTED.split():
         with suppress(ImportError):
             __import__(name)
+    # A child that looked through all of this would have to copy it.
+    gc.collect()
+    gc.freeze()
     if begun := _breed(channel):
         _run(_become(*begun), base)
 
