@@ -12,7 +12,7 @@ import gevent
 import pytest
 
 import greensock
-from greensock import BaseRequestHandler, StreamRequestHandler
+from greensock import BaseRequestHandler, ForkingMixIn, StreamRequestHandler
 from greensock.interfaces import IConnectionCut, IRequestFailed
 from greensock.net import children as children_module
 from greensock.net import native
@@ -561,6 +561,23 @@ def test_ctrl_c_while_a_child_is_reaped_is_not_in_the_way_of_closing(step, monke
             assert b"LINE\n" == client.end()
     assert not cut and not server.connections
     assert not server.active_children
+
+
+def test_ctrl_c_as_soon_as_a_child_is_there_is_not_in_the_way_of_closing(monkeypatch):
+    note_forked = ForkingMixIn._gs_note_forked
+    interruptions = iter([KeyboardInterrupt])
+
+    def interrupted(*args):
+        for interruption in interruptions:
+            raise interruption
+        note_forked(*args)
+
+    monkeypatch.setattr(ForkingMixIn, "_gs_note_forked", interrupted)
+    with new_server(Shout) as server, connect(server) as client:
+        client.sendall(b"line\n")
+        with pytest.raises(KeyboardInterrupt):
+            server.serve_forever()
+    assert not children() and not server.connections
 
 
 # Errors

@@ -13,6 +13,8 @@ from greensock import (
 )
 from greensock.interfaces import IConnectionCut, IRequestFailed
 from greensock.net import native
+from greensock.net.connections import Connection
+from greensock.net.workers import Workers
 from tests import programs
 from tests.helpers import (
     LOCAL,
@@ -88,6 +90,37 @@ def test_ctrl_c_in_a_handler_of_a_thread_ends_its_request_alone():
             assert b"" == ask(server, b"stop\n")
             assert b"served\n" == ask(server)
     assert [KeyboardInterrupt] == [type(event.error) for event in record]
+
+
+@pytest.mark.parametrize(
+    "owner, step",
+    [
+        (Workers, "_come"),
+        (Workers, "_live"),
+        (GreenletTCPServer, "_gs_founded_crew"),
+        (GreenletTCPServer, "_gs_run"),
+        (GreenletTCPServer, "_gs_leave_crew"),
+        (Connection, "close"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_ctrl_c_at_the_edge_of_a_request_is_not_in_the_way_of_closing(owner, step, monkeypatch):
+    original = getattr(owner, step)
+    interruptions = iter([KeyboardInterrupt])
+
+    def interrupted(*args):
+        for interruption in interruptions:
+            raise interruption
+        return original(*args)
+
+    monkeypatch.setattr(owner, step, interrupted)
+    with recorded(IConnectionCut) as cut, recorded(IRequestFailed) as failed:
+        with GreenletTCPServer(LOCAL, BaseRequestHandler) as server, connect(server) as client:
+            with pytest.raises(KeyboardInterrupt):
+                server.serve_forever()
+            server.server_close()
+            assert b"" == rest(client)
+    assert not cut and not failed and not server.connections
 
 
 PROGRAM = """

@@ -153,8 +153,8 @@ class ForkingMixIn(OutsideMixIn):
         # A Ctrl-C may end this anywhere. Then it is done again, when the server is closed.
         if not job.worker.is_mine_to_reap():
             return
-        assert self.active_children is not None
-        self.active_children.discard(job.worker.pid)
+        if self.active_children is not None:  # or else the Ctrl-C came before
+            self.active_children.discard(job.worker.pid)
         if job.worker.reap():
             self._gs_note_failure(job)
         if isinstance(job, SharedConnection) and job.reason == "slow_consumer":

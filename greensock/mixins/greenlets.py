@@ -213,6 +213,16 @@ class GreenletMixIn(ModelMixIn):
             raise error
         loop.interrupt(error)
 
+    def _gs_await_crew(self, timeout):
+        # A Ctrl-C at the very edge of a request has left the end of it to nobody.
+        crew: Any = self._gs_crew or ()
+        for job in crew:
+            if getattr(job.worker, "dead", False) and job in crew:
+                if job.request is not None:
+                    self._gs_end(job.request, job.client_address)
+                self._gs_leave_crew(job)
+        return super()._gs_await_crew(timeout)
+
     def _gs_linger(self, loop):
         if self._gs_crew:
             loop.announce_end()  # shutdown() does not wait for handlers

@@ -102,6 +102,8 @@ class Workers:
             worker = self.idle.pop()
             worker.parent = getcurrent()  # where it ends, instead of in the hub
             worker.throw()
+        if self._jobs:
+            self._hub.loop.run_callback(self._come)  # a Ctrl-C may have kept it from coming
 
     def _come(self):
         self._is_coming = False
@@ -135,8 +137,9 @@ class Workers:
                     pass  # somebody's late news for the last job
                 references = getrefcount(me)
                 while jobs:
-                    job = jobs.popleft()
-                    job.worker = me
+                    job = jobs[0]
+                    job.worker = me  # first, because a Ctrl-C that comes now would lose it
+                    del jobs[0]
                     run(job)
                     del job
                     if me.links or me.__dict__:
