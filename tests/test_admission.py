@@ -30,23 +30,23 @@ pytestmark = forks_beside_threads
 def test_never_one_connection_more_and_all_get_in_one_after_another(model, where):
     server = new_server(model, max_connections=3)
     with never_more_than_allowed(server) as counts, served(server, where):
-        clients = [connect(server) for _ in range(10)]
+        clients = [connect(server) for _ in range(6)]
         for number, client in enumerate(clients):
             assert is_trapped(client)
             if number >= 2:
                 leave(clients[number - 2])
         leave(clients[-2])
         leave(clients[-1])
-    assert 10 == len(counts)
+    assert 6 == len(counts)
 
 
 @concurrent_models
 def test_many_short_connections_keep_within_the_limit(model):
     server = new_server(model, Shout, max_connections=2)
     with never_more_than_allowed(server) as counts, served(server):
-        calls = [Call("greenlet", ask, server) for _ in range(12)]
+        calls = [Call("greenlet", ask, server) for _ in range(8)]
         assert {b"HELLO\n"} == {call.end() for call in calls}
-    assert 12 == len(counts)
+    assert 8 == len(counts)
 
 
 @concurrent_models

@@ -65,10 +65,14 @@ def sentinel(request, monkeypatch):
         pytest.skip("there are no pidfds here")
 
 
+either_way = pytest.mark.parametrize(
+    "where, sentinel", [("thread", "pidfd"), ("greenlet", "pipe")], indirect=["sentinel"]
+)
+
 # Children come
 
 
-@everywhere
+@either_way
 def test_every_request_has_a_process_of_its_own(where, sentinel):
     with served(new_server(Pid), where) as server:
         pids = {int(hear(server)) for _ in range(3)}
@@ -148,7 +152,7 @@ def test_threads_that_stay_are_waited_for_but_once(strangers):
     assert 1 < before == len(asked) - 1
 
 
-@everywhere
+@either_way
 def test_at_max_children_clients_wait_until_one_has_ended(where, sentinel):
     with served(new_server(Trap, max_children=2), where, 60) as server:
         first, second, third = (connect(server) for _ in range(3))
@@ -604,7 +608,7 @@ def test_what_a_handler_raises_ends_its_child_alone(where):
     with served(new_server(Raising), where) as server:
         for line in Raising.errors:
             assert b"" == ask(server, line)
-            assert b"HELLO\n" == ask(server)
+        assert b"HELLO\n" == ask(server)
 
 
 def test_an_error_is_handled_in_the_child(mailbox):

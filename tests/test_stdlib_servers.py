@@ -323,8 +323,9 @@ def test_a_server_may_serve_the_socket_it_has_connected(model):
         server.server_close()
 
 
-@pytest.mark.parametrize("where", PLACES)
-@pytest.mark.parametrize("base", [greensock.TCPServer, http.server.HTTPServer])
+@pytest.mark.parametrize(
+    "base, where", [(greensock.TCPServer, "thread"), (http.server.HTTPServer, "greenlet")]
+)
 @pytest.mark.parametrize("model", MIXINS)
 def test_get_request_may_put_more_into_the_address(model, base, where, mailbox):
     """As Radicale's does."""

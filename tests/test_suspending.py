@@ -16,6 +16,7 @@ from tests import tls
 from tests.admission import new_server
 from tests.helpers import (
     LOCAL,
+    MODELS,
     PATIENCE,
     Call,
     Echo,
@@ -36,6 +37,8 @@ from tests.helpers import (
 )
 
 pytestmark = forks_beside_threads
+
+PLACES = ["thread", "greenlet"]
 
 
 def call_in_signal_handler(function):
@@ -63,9 +66,13 @@ def is_refused(server):
     return False
 
 
-@every_model
-@everywhere
-@pytest.mark.parametrize("asker", ["thread", "greenlet", "test"])
+@pytest.mark.parametrize(
+    "model, where, asker",
+    [
+        *((model, where, "test") for model in MODELS for where in PLACES),
+        *(("greenlet", where, asker) for where in PLACES for asker in ("thread", "greenlet")),
+    ],
+)
 def test_suspended_it_takes_nobody_until_it_is_resumed(model, where, asker):
     def call(function):
         if asker == "test":
