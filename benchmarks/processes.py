@@ -112,7 +112,7 @@ def cpu_seconds(pid):
     used = time.clock_gettime(~pid << 3 | 2)
     reaped = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[13:15]
     used += sum(map(int, reaped)) / os.sysconf("SC_CLK_TCK")
-    for child in _children(pid):
+    for child in children(pid):
         try:
             used += cpu_seconds(child)
         except OSError:
@@ -120,7 +120,7 @@ def cpu_seconds(pid):
     return used
 
 
-def _children(pid):
+def children(pid):
     for listing in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             yield from map(int, listing.read_text().split())

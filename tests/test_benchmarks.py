@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,13 @@ from benchmarks import cli, report, rounds, stats
 from benchmarks.building import built
 from benchmarks.measuring import figures
 from benchmarks.peers import PEERS, find
-from benchmarks.processes import Failed, cores, cpu_seconds, resident, running
+from benchmarks.processes import Failed, children, cores, cpu_seconds, resident, running
 from benchmarks.servers.of_socketserver import LIMITS
 from benchmarks.suites import METRICS, SUITES
 from benchmarks.targets import TARGETS, Target
 from greensock.interfaces import IAdmission, IDeadlines, IDraining
 from tests.helpers import LOCAL, needs_redis, served, wait_until
+from tests.prepared import start
 from tests.programs import ROOT, environment
 
 pytestmark = pytest.mark.worldless
@@ -49,15 +51,10 @@ def compiled_once(tmp_path_factory):
 
 def command(*args, **variables):
     """What became of the command: its status, output and errors."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *map(str, args)],
-        cwd=ROOT,
-        env={**environment(), **variables},
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    return done.returncode, done.stdout, done.stderr
+    env = {**environment(), **variables}
+    process = start("-m", "benchmarks", *map(str, args), cwd=ROOT, env=env)
+    out, errors = process.communicate(timeout=100)
+    return process.returncode, out, errors
 
 
 def results(**rates):
@@ -540,6 +537,11 @@ def marked(mark):
     return found
 
 
+def descendants(pid):
+    """The process, and all that it has started and that start some in turn."""
+    return [pid, *chain.from_iterable(map(descendants, children(pid)))]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_ended_run_leaves_no_process_behind(tmp_path, number):
     """Neither a server, nor its children, nor the load."""
@@ -555,7 +557,7 @@ def test_ended_run_leaves_no_process_behind(tmp_path, number):
     with process:
         try:
             # The run itself, the load, the server, and one child at least for a connection.
-            wait_until(lambda: 4 <= len(marked(mark.encode())))
+            wait_until(lambda: 4 <= len(descendants(process.pid)))
         finally:
             process.send_signal(number)
         said = process.stderr.read().decode()

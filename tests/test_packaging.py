@@ -50,7 +50,7 @@ def checkout(tmp_path_factory):
     copy = tmp_path_factory.mktemp("checkout")
     for name in SOURCES:
         if (ROOT / name).is_dir():
-            rubbish = shutil.ignore_patterns("__pycache__")
+            rubbish = shutil.ignore_patterns("__pycache__", "test_*.py")
             shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=rubbish)
         else:
             shutil.copy(ROOT / name, copy)

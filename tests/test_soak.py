@@ -1,13 +1,11 @@
 """``python -m benchmarks soak`` sees that servers endure, and notices when they do not."""
 
-import subprocess
-import sys
-
 import pytest
 
 from benchmarks.soak import cli, verdict
 from benchmarks.soak.dealings import pieces_of_answer, question
 from benchmarks.soak.kinds import KINDS
+from tests.prepared import start
 from tests.programs import ROOT, environment
 
 HOST = "127.2.0.1"
@@ -121,10 +119,9 @@ def test_wrong_argument_costs_one_line(args, said, capsys):
 
 def test_short_soak_is_endured():
     """Too short for its memory to be settled, but for everything else."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "soak", "--seconds", "0.3", "--growth", "50"],
-        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=100,
-    )
-    assert (0, "") == (done.returncode, done.stderr), done.stdout
-    assert "| connections left | 0 | 0 | yes |" in done.stdout
-    assert "| good | TLS |" in done.stdout
+    args = "-m", "benchmarks", "soak", "--seconds", "0.3", "--growth", "50"
+    process = start(*args, cwd=ROOT, env=environment())
+    out, errors = process.communicate(timeout=100)
+    assert (0, "") == (process.returncode, errors), out
+    assert "| connections left | 0 | 0 | yes |" in out
+    assert "| good | TLS |" in out
