@@ -22,7 +22,6 @@ from greensock.metrics import expose
 from greensock.net.addresses import is_loopback
 from greensock.status import Status, handler, parse_address, serve_status
 from greensock.status.handler import StatusHandler
-from tests.browser import browsing, needs_chromium
 from tests.commands import complaint_of, running
 from tests.helpers import (
     LOCAL,
@@ -511,22 +510,6 @@ def test_the_page_needs_nothing_from_elsewhere(status):
         policy[name] for name in ("default-src", "connect-src", "base-uri", "frame-ancestors")
     )
     assert not re.search(rb"https?://|\bsrc=|\son\w+=|\sstyle=|innerHTML", body)
-
-
-@pytest.mark.worldless
-@needs_chromium
-def test_the_page_works_in_a_browser(server, status):
-    """It shows who is connected, draws its plots, and breaks no rule of its own policy."""
-    with connect(server) as client, browsing() as browser:
-        client.sendall(b"x")
-        client.recv(1)
-        browser.open(status.url)
-        browser.wait("find('state').textContent === 'ready' && find('state').className === 'good'")
-        browser.wait("[...document.querySelectorAll('.edge')].every((edge) => "
-                     "/^M\\d+ [\\d.]+/.test(edge.getAttribute('d')))")
-        assert "%s:%d" % client.getsockname() in browser.text("#connections")
-        assert "1" == browser.text("#active output")
-        assert [] == browser.complaints()
 
 
 @pytest.fixture(scope="module")

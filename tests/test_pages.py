@@ -1,4 +1,4 @@
-"""The page of the IRC example, in a browser, and somebody with another client in the same rooms."""
+"""The pages that greensock has, in one browser, because that takes long to start."""
 
 from contextlib import contextmanager
 
@@ -7,8 +7,9 @@ import pytest
 import greensock
 from examples.irc.server import Client, Door, hall_class
 from examples.irc.web import Page
+from greensock.status import Status
 from tests.browser import browsing, needs_chromium
-from tests.helpers import LOCAL, served
+from tests.helpers import LOCAL, Echo, connect, served
 from tests.test_irc_server import Chatter
 
 # The browser is the same in both worlds, and the servers have tests in each.
@@ -19,6 +20,34 @@ class Site(Door, greensock.GreenletTCPServer):
     """The port for browsers, who keep connections in reserve."""
 
     drain_timeout = 0
+
+
+@pytest.fixture(scope="module")
+def window():
+    with browsing() as browser:
+        yield browser
+
+
+def test_the_status_shows_who_is_connected_and_draws_its_plots(window):
+    """It breaks no rule of its own policy."""
+    server = greensock.GreenletTCPServer(LOCAL, Echo)
+    with served(server), served(Status("127.0.0.1:0", [server])) as status:
+        with connect(server) as client:
+            client.sendall(b"x")
+            client.recv(1)
+            window.open(status.url)
+            window.wait(
+                "find('state').textContent === 'ready' && find('state').className === 'good'"
+            )
+            window.wait("[...document.querySelectorAll('.edge')].every((edge) => "
+                        "/^M\\d+ [\\d.]+/.test(edge.getAttribute('d')))")
+            assert "%s:%d" % client.getsockname() in window.text("#connections")
+            assert "1" == window.text("#active output")
+            assert [] == window.complaints()
+        window.open("about:blank")  # which ends its connections
+
+
+# The IRC example: in the same rooms is somebody with another client.
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +62,6 @@ def site(hall):
     site.network = hall.network
     with served(site):
         yield site
-
-
-@pytest.fixture(scope="module")
-def window():
-    with browsing() as browser:
-        yield browser
 
 
 @pytest.fixture
