@@ -72,8 +72,14 @@ def test_connections(base, worker_model):
             assert b"hello" == one.recv(100)
 
 
-@pytest.mark.parametrize("base", [greensock.UDPServer, socketserver.UDPServer])
-@pytest.mark.parametrize("share", ["reuseport", "listener"])
+@pytest.mark.parametrize(
+    "base, share",
+    [
+        (greensock.UDPServer, "reuseport"),
+        (greensock.UDPServer, "listener"),
+        (socketserver.UDPServer, "reuseport"),
+    ],
+)
 def test_datagrams(base, share):
     with at_work(server := new_server(ShoutDatagram, base, share=share)):
         assert [b"HELLO"] * 9 == [ask(server, b"hello") for _ in range(9)]

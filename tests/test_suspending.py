@@ -100,7 +100,7 @@ def test_released_it_refuses_and_opens_the_same_address_again(model, where):
     address = server.server_address
     with served(server, where):
         before = descriptors()
-        for _ in range(3):
+        for _ in range(2):
             assert b"HELLO\n" == ask(server)
             server.suspend(release=True)
             assert is_refused(server)
