@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +10,9 @@ from tests.prepared import start
 
 ROOT = Path(__file__).resolve().parent.parent
 WARNING = "-W", "error::RuntimeWarning"
+
+# As a shell without job control does first for what it starts in the background.
+IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 
 
 def environment(measured):
@@ -23,26 +24,18 @@ def environment(measured):
     return environ
 
 
-def python(*args, cwd, measured=False):
-    """What became of a python: its status, output and errors."""
-    done = subprocess.run(
-        [sys.executable, *map(str, args)],
-        cwd=cwd,
-        env=environment(measured),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return done.returncode, done.stdout, done.stderr
+def python(*args, cwd, measured=False, **kwargs):
+    """What became of a python: its status, output and errors.
 
-
-def command(*args, cwd, measured=False, fresh=False):
-    """What became of a command: its status, output and errors.
-
-    Unless ``fresh`` it is forked, if nothing is measured.
+    ``kwargs`` are those of :func:`tests.prepared.start`.
     """
-    environ = environment(measured)
-    return Running(start("-m", "greensock", *args, cwd=cwd, env=environ, fresh=fresh)).end()
+    process = start(*map(str, args), cwd=cwd, env=environment(measured), **kwargs)
+    return Running(process).end()
+
+
+def command(*args, cwd, **kwargs):
+    """What became of a command: its status, output and errors; see ``python``."""
+    return python("-m", "greensock", *args, cwd=cwd, **kwargs)
 
 
 def complaint_of(capsys, *args):
@@ -52,11 +45,6 @@ def complaint_of(capsys, *args):
     assert "" == out
     assert errors.startswith("greensock: ") and errors.endswith("\n")
     return errors.removeprefix("greensock: ")[:-1]
-
-
-def ignore_ctrl_c():
-    """As a shell without job control does for what it starts in the background."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class Running:
@@ -89,14 +77,14 @@ class Running:
 
 
 @contextmanager
-def running(*args, cwd, measured=False, **kwargs):
+def running(*args, cwd, measured=False, environ=(), **kwargs):
     """A command, killed in the end with all its children if it is still there.
 
-    ``kwargs`` are those of :func:`tests.prepared.start`.
+    ``environ``: what else is in its environment. ``kwargs`` are those of
+    :func:`tests.prepared.start`.
     """
-    process = start(
-        *WARNING, "-m", "greensock", *map(str, args), cwd=cwd, env=environment(measured), **kwargs
-    )
+    env = environment(measured) | dict(environ)
+    process = start(*WARNING, "-m", "greensock", *map(str, args), cwd=cwd, env=env, **kwargs)
     try:
         yield Running(process)
     finally:

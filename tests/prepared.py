@@ -30,7 +30,7 @@ import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gevent.monkey import get_original
+from gevent.monkey import MonkeyPatchWarning, get_original
 
 from greensock.net import native
 
@@ -40,6 +40,9 @@ ROOT = Path(__file__).resolve().parent.parent
 NURSERIES = "GREENSOCK_TESTS_NURSERIES"
 # In that of a forked program which replaces itself: its file, for what it becomes.
 PROGRAM = "GREENSOCK_TESTS_PROGRAM"
+
+# After what a program is to find done, be that program.
+EXECUTE = "\nimport os, sys; os.execv(sys.argv[1], sys.argv[1:])"
 
 # What the programs import, as far as it is installed.
 IMPORTED = """
@@ -116,18 +119,18 @@ def start(
     patched=False,
     to=None,
     fresh=False,
-    through=(),
-    preexec_fn=None,
+    first="",
     pass_fds=(),
 ):
     """A python with these arguments, leader of a session, whose output and errors are read here.
 
     Unless ``fresh`` it is forked, if nothing is measured; with ``patched`` it may be monkey-patched
-    by then. ``to``: two descriptors to which it writes instead. ``through``: a command that
-    executes the one that follows it; ``preexec_fn`` and ``pass_fds`` are those of Popen.
+    by then. ``to``: two descriptors to which it writes instead. ``first``: code for what others do
+    in its process before python begins. ``pass_fds`` are those of Popen.
     """
-    if not (fresh or through or preexec_fn or "COVERAGE_PROCESS_CONFIG" in env):
-        return Process(list(args), cwd, env, pass_fds, patched, to)
+    if not (fresh or "COVERAGE_PROCESS_CONFIG" in env):
+        return Process(list(args), cwd, env, pass_fds, patched, to, first)
+    through = [sys.executable, "-ISc", first + EXECUTE] if first else []
     out, errors = to or (subprocess.PIPE, subprocess.PIPE)
     return subprocess.Popen(
         [*through, sys.executable, *args],
@@ -138,7 +141,6 @@ def start(
         stderr=errors,
         text=True,
         start_new_session=True,
-        preexec_fn=preexec_fn,
         pass_fds=pass_fds,
     )
 
@@ -146,12 +148,13 @@ def start(
 class Process:
     """A program that has been forked, leader of a session of its own: what tests use of Popen."""
 
-    def __init__(self, args, cwd, env, pass_fds, patched, to):
+    def __init__(self, args, cwd, env, pass_fds, patched, to, first):
         """``args``: what follows ``python`` on the command line."""
         self.args = [sys.executable, *args]
         self.returncode = None
         nursery = _nursery(patched or args[:2] == ["-m", "tests.patching"])
-        request = {"args": args, "cwd": str(cwd), "environ": env, "fds": [1, 2, *pass_fds]}
+        request = {"args": args, "cwd": str(cwd), "environ": env, "first": first}
+        request["fds"] = [1, 2, *pass_fds]
         self._reports, report = os.pipe()
         ends = [report]
         if to is None:
@@ -277,13 +280,29 @@ def _become(request, fds):
     os.environ.update(request["environ"])
     # A shell may have had the tests ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    exec(request["first"], {})
+    _open_output()
     args = request["args"]
     while args[0] == "-W":
         warnings.filterwarnings("error", category=RuntimeWarning)
+        # What has been imported here before a program patches it is not the program's fault.
+        warnings.filterwarnings("ignore", category=MonkeyPatchWarning)
         del args[:2]
     if args[:2] == ["-m", "tests.patching"]:
         del args[:2]
     return args
+
+
+def _open_output():
+    """Have the standard output that python would have."""
+    encoding = os.environ.get("PYTHONIOENCODING")
+    try:
+        os.fstat(1)
+    except OSError:
+        sys.stdout = sys.__stdout__ = None
+    else:
+        if encoding:
+            sys.stdout = sys.__stdout__ = open(1, "w", encoding=encoding, closefd=False)
 
 
 def _run(args, base):
@@ -291,7 +310,7 @@ def _run(args, base):
     kind = args.pop(0) if args[0] in ("-c", "-m", "--module") else None
     first = os.getcwd() if kind else os.path.dirname(os.path.abspath(args[0]))
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    sys.path[:] = [first, *filter(None, paths), *base]
+    sys.path[:] = [first, *map(os.path.abspath, filter(None, paths)), *base]
     sys.argv = args
     if kind == "-c":
         code, args[0] = args[0], "-c"

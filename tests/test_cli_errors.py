@@ -330,7 +330,8 @@ def test_the_process_exits_with_status_2(here):
     """Both ways of starting it, with nothing on standard output."""
     code = "import sys; from greensock.__main__ import command; sys.exit(command())"
     for way in ["-m", "greensock"], ["-c", code]:
-        status, out, errors = python(*way, "serve", "nowhere:Lines", cwd=here, measured=True)
+        options = {"measured": True, "fresh": way[0] == "-c"}
+        status, out, errors = python(*way, "serve", "nowhere:Lines", cwd=here, **options)
         assert (2, "") == (status, out)
         assert errors.startswith("greensock: there is no module 'nowhere', neither in ")
         assert 1 == errors.count("\n")

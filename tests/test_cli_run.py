@@ -11,7 +11,7 @@ import zipfile
 
 import pytest
 
-from tests.commands import command, ignore_ctrl_c, python, running
+from tests.commands import IGNORE_CTRL_C, command, python, running
 
 pytestmark = pytest.mark.worldless
 
@@ -172,23 +172,22 @@ with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
 def test_ctrl_c_reaches_the_main_program_past_a_handler(tmp_path):
     """Which would not see it in a thread, either."""
     (tmp_path / "program.py").write_text(PRESSES_CTRL_C)
-    with running("run", "program.py", cwd=tmp_path, measured=True, fresh=True) as ran:
+    with running("run", "program.py", cwd=tmp_path, measured=True) as ran:
         assert "after" == ask_line(int(ran.line()))
         assert (0, "main\n", "") == ran.end()
 
 
 def test_an_ignored_ctrl_c_stays_ignored(tmp_path):
     (tmp_path / "looks.py").write_text("import signal; print(signal.getsignal(2).name)")
-    options = {"measured": True, "preexec_fn": ignore_ctrl_c}
-    with running("run", "looks.py", cwd=tmp_path, fresh=True, **options) as ran:
-        assert (0, "SIG_IGN\n", "") == ran.end()
+    ended = command("run", "looks.py", cwd=tmp_path, measured=True, first=IGNORE_CTRL_C)
+    assert (0, "SIG_IGN\n", "") == ended
 
 
 def test_a_module_that_serves_is_run(tmp_path):
     """The standard library's own web server, which ends in order on Ctrl-C."""
     (tmp_path / "page").write_text("hello")
     args = "run", "-m", "http.server", "0", "--bind", "127.0.0.1"
-    with running(*args, cwd=tmp_path, fresh=True) as ran:
+    with running(*args, cwd=tmp_path) as ran:
         port = int(re.search(r"port (\d+)", ran.line())[1])
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/page")
@@ -235,9 +234,9 @@ def programs(tmp_path_factory):
 def test_a_program_finds_itself_where_python_puts_it(programs, target):
     """Its arguments, paths and names are the same, and the options after it are its own."""
     args = *target.split(), "--help", "-m", "x", "--", "-y"
-    as_usual = ast.literal_eval(python(*args, cwd=programs)[1])
-    measured = target in ("folder", "-m package")
-    status, out, errors = command("run", *args, cwd=programs, measured=measured, fresh=True)
+    as_usual = ast.literal_eval(python(*args, cwd=programs, fresh=True)[1])
+    options = {"measured": target in ("folder", "-m package"), "fresh": target == "-m tell"}
+    status, out, errors = command("run", *args, cwd=programs, **options)
     assert (0, "") == (status, errors)
     assert as_usual == ast.literal_eval(out)
 
@@ -257,7 +256,7 @@ MEASURED = "sys.exit('goodbye')", "def f():\n    1 / 0\nf()"
 def test_a_program_ends_as_under_python(tmp_path, code):
     """With the same status, and with the same traceback."""
     (tmp_path / "ends.py").write_text(f"import sys\n{code}\n")
-    as_usual = python("ends.py", cwd=tmp_path)
+    as_usual = python("ends.py", cwd=tmp_path, fresh=True)
     assert FAILURES[code] == as_usual[0]
     options = {"measured": code in MEASURED, "fresh": "1 / 0" in code}
     assert as_usual == command("run", "ends.py", cwd=tmp_path, **options)

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.commands import ignore_ctrl_c, running
+from tests.commands import IGNORE_CTRL_C, running
 from tests.helpers import MODELS
 
 pytestmark = pytest.mark.worldless
@@ -288,7 +288,7 @@ def test_a_second_signal_ends_it_at_once(here, model):
 def test_an_ignored_signal_stays_ignored(here):
     """A shell without job control starts what is in the background with SIGINT ignored."""
     bind = "--bind", "tcp://127.0.0.1:0"
-    with serve(here, "Held", *bind, preexec_fn=ignore_ctrl_c) as command:
+    with serve(here, "Held", *bind, first=IGNORE_CTRL_C) as command:
         with connect(command.line()) as client:
             hold(client)
             command.signal(signal.SIGINT)
@@ -334,22 +334,29 @@ def test_errors_in_handlers_are_logged_to_standard_error(here):
     assert 0 == status
 
 
-@pytest.mark.parametrize("output", ["&-", "/dev/full", "/dev/full 2>&1"])
+OUTPUTS = {
+    "closed": "import os; os.close(1)",
+    "full": "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1)",
+    "full, as errors are": "import os; os.dup2(os.dup2(os.open('/dev/full', os.O_WRONLY), 1), 2)",
+}
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("model", ["greenlet", "thread"])
 def test_it_serves_without_a_standard_output(here, output, model):
     """And says in a line, if it can, that there is no room."""
-    shell = "sh", "-c", f'exec "$@" >{output}', "sh"
+    how = {"first": OUTPUTS[output], "fresh": (output, model) == ("closed", "greenlet")}
     with socket.create_server(("127.0.0.1", 0)) as listener:
         fds = [listener.fileno()]
         options = "--bind", f"fd://{fds[0]}", "--model", model, "--status", "0"
-        with serve(here, "where", *options, through=shell, pass_fds=fds) as command:
+        with serve(here, "where", *options, **how, pass_fds=fds) as command:
             with socket.create_connection(listener.getsockname(), timeout=30) as client:
                 assert received(client).startswith(model.encode())
             command.signal(signal.SIGTERM)
             status, out, errors = command.end()
     assert (0, "") == (status, out), errors
     full = f" WARNING greensock: cannot write to standard output: {os.strerror(errno.ENOSPC)}"
-    expected = [full] if output == "/dev/full" else []
+    expected = [full] if output == "full" else []
     assert expected == [line[len("2000-01-01 00:00:00,000"):] for line in errors.splitlines()]
 
 
@@ -365,8 +372,8 @@ def test_an_access_log_that_is_full_is_told_in_a_line(here):
 
 
 def test_a_path_that_cannot_be_printed_is_escaped(here):
-    ascii_only = "env", "PYTHONIOENCODING=ascii"
-    with serve(here, "where", "--bind", "unix:\xfc.sock", through=ascii_only) as command:
+    ascii_only = {"PYTHONIOENCODING": "ascii"}
+    with serve(here, "where", "--bind", "unix:\xfc.sock", environ=ascii_only) as command:
         assert r"unix:\xfc.sock" == place(command.line())
 
 

@@ -5,7 +5,6 @@ import re
 import shlex
 import signal
 import socket
-import sys
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -18,21 +17,13 @@ from tests.commands import ROOT, running
 UNITS = ROOT / "examples" / "systemd"
 
 # What systemd does between fork and exec: the sockets become descriptors 3, 4 and so on.
-EXECUTE = """
-import fcntl, os, sys
-count, *words = sys.argv[1:]
-fds = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 100) for fd in words[:int(count)]]
-for number, fd in enumerate(fds, 3):
+PASS = """
+import fcntl, os
+for number, fd in enumerate([fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in {fds}], 3):
     os.dup2(fd, number)
     os.close(fd)
-arguments = iter(words[int(count):])
-for pair in arguments:
-    if pair == "--":
-        break
-    name, _, value = pair.partition("=")
-    os.environ[name] = value.replace("$$", str(os.getpid()))
-command = list(arguments)
-os.execv(command[0], command)
+for name in {own}:
+    os.environ[name] = str(os.getpid())
 """
 
 HANDLERS = """
@@ -79,22 +70,19 @@ def told(ear):
 
 
 @contextmanager
-def service(here, handler, sockets, *options, names=None, pid="$$", **variables):
-    """A command that was started by systemd."""
-    fds = [str(sock.fileno()) for sock in sockets]
-    given = {"LISTEN_PID": pid, "LISTEN_FDS": str(len(fds))} | variables
-    if names is not None:
-        given["LISTEN_FDNAMES"] = names
-    pairs = [f"{name}={value}" for name, value in given.items()]
-    through = [sys.executable, "-ISc", EXECUTE, str(len(fds)), *fds, *pairs, "--"]
+def service(here, handler, sockets, *options, own=("LISTEN_PID",), fresh=False, **variables):
+    """A command that was started by systemd; ``own`` variables have the number of its process."""
+    fds = [sock.fileno() for sock in sockets]
     with running(
         "serve",
         f"handlers:{handler}",
         *options,
         cwd=here,
         measured=True,
-        through=through,
-        pass_fds=[sock.fileno() for sock in sockets],
+        environ={"LISTEN_FDS": str(len(fds))} | variables,
+        fresh=fresh,
+        first=PASS.format(fds=fds, own=own),
+        pass_fds=fds,
     ) as command:
         yield command
 
@@ -118,7 +106,8 @@ def ask(listener):
 def test_sockets_are_served_by_their_names(here, listeners):
     """Of two with one name each is served by its own, and any kind will do."""
     binds = "--bind", "systemd:web", "--bind", "systemd:", "--bind", "systemd:web"
-    with service(here, "where", listeners, *binds, names="web:log:web") as command:
+    names = {"LISTEN_FDNAMES": "web:log:web"}
+    with service(here, "where", listeners, *binds, fresh=True, **names) as command:
         web, log, other = listeners[0], listeners[1], listeners[2]
         for listener, bind in (web, "systemd:web"), (log, "systemd:"), (other, "systemd:web"):
             scheme = "udp" if listener is other else "tcp"
@@ -144,7 +133,8 @@ def test_programs_started_later_neither_have_nor_hear_of_the_sockets(here, liste
 @pytest.mark.worldless
 def test_a_socket_that_has_no_server_is_told_of(here, listeners):
     bind = "--bind", "systemd:"
-    with service(here, "where", listeners[:2], *bind, names="web:admin") as command:
+    names = {"LISTEN_FDNAMES": "web:admin"}
+    with service(here, "where", listeners[:2], *bind, **names) as command:
         command.line()
         line = command.complaint("systemd has passed 'admin' (descriptor 4), which has no server")
         assert line.endswith("add --bind systemd:admin\n")
@@ -153,17 +143,17 @@ def test_a_socket_that_has_no_server_is_told_of(here, listeners):
 
 COMPLAINTS = {
     "another name": (
-        {"names": "web:admin"},
+        {"LISTEN_FDNAMES": "web:admin"},
         "cannot listen at systemd:api: systemd has passed 'web', 'admin'; FileDescriptorName= in a "
         ".socket unit is the name",
     ),
     "another process": (
-        {"pid": "1"},
+        {"own": (), "LISTEN_PID": "1"},
         "cannot listen at systemd:api: systemd has passed no socket, or no more, to this process: "
         "start the .socket unit, or try it with systemd-socket-activate",
     ),
     "a contradiction": (
-        {"names": "web"},
+        {"LISTEN_FDNAMES": "web"},
         "what systemd has passed is not understood: LISTEN_FDS is '2', and LISTEN_FDNAMES has 1: "
         "'web'",
     ),
@@ -184,7 +174,7 @@ def test_systemd_hears_when_it_is_ready_reads_its_files_again_and_ends(here, lis
     """And that its hub turns, all the while."""
     (listener, *_) = listeners
     variables = {"NOTIFY_SOCKET": ear.getsockname(), "WATCHDOG_USEC": "20000"}
-    variables["WATCHDOG_PID"] = "$$"
+    variables["own"] = "LISTEN_PID", "WATCHDOG_PID"
     bind = "--bind", "systemd:"
     with service(here, "Held", [listener], *bind, **variables) as command:
         place = "tcp://{}:{}".format(*listener.getsockname())

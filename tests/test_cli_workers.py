@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import resource
 import signal
 import socket
 import time
@@ -233,8 +232,8 @@ def test_systemd_hears_of_it(here, tmp_path):
                 found = ear.recv(1000).decode()
             return found.partition("\n")[0]
 
-        through = "env", f"NOTIFY_SOCKET={tmp_path / 'notify'}", "WATCHDOG_USEC=100000"
-        with serve(here, "--workers", "cores", through=through) as command:
+        environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"}
+        with serve(here, "--workers", "cores", environ=environ) as command:
             assert "READY=1" == told()
             command.signal(signal.SIGHUP)
             assert ["RELOADING=1", "READY=1"] == [told(), told()]
@@ -320,10 +319,8 @@ def test_what_ends_the_process_it_is_tried_out_in_is_told():
 
 @worldless
 def test_too_few_descriptors_are_told_in_one_line(here):
-    def limit():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
-
-    with running(*BIND.split(), "--workers", "200", cwd=here, preexec_fn=limit) as process:
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))"
+    with running(*BIND.split(), "--workers", "200", cwd=here, first=limit) as process:
         expected = "greensock: cannot have 200 workers: Too many open files\n"
         assert (1, "", expected) == process.end()
 

@@ -42,12 +42,9 @@ main(["serve", "socketserver:BaseRequestHandler", "--workers", "1", "--bind", "t
 """
 
 
-def test_a_server_with_workers():
-    assert [set()] == loaded_after(HEAVY, SUPERVISING)
-
-
-def test_a_command_with_workers():
-    assert [set()] == loaded_after(HEAVY_FOR_A_COMMAND, COMMANDING)
+def test_a_server_and_a_command_with_workers():
+    of_server, of_command = loaded_after(HEAVY_FOR_A_COMMAND, SUPERVISING, COMMANDING)
+    assert (set(), set()) == (of_server & HEAVY, of_command)
 
 
 def test_hubs_format_what_they_report_as_gevent_has_them_do():
