@@ -38,10 +38,10 @@ def run(code, *args, cwd=ROOT):
     return process.returncode, out, errors
 
 
-def begin(code, *args, cwd=ROOT):
+def begin(code, *args, cwd=ROOT, **kwargs):
     """A program; if it first imports the world of the tests, in that one."""
     patched = world.PATCHED and code.lstrip().startswith("from tests import world\n")
-    return start("-c", code, *args, cwd=cwd, env=environment(), patched=patched)
+    return start("-c", code, *args, cwd=cwd, env=environment(), patched=patched, **kwargs)
 
 
 @contextmanager

@@ -1,11 +1,10 @@
 """A program exits while threads that are daemons serve."""
 
-import subprocess
-import sys
+import os
 
 from greensock.net import native
 from tests.helpers import Call
-from tests.programs import environment
+from tests.programs import begin
 
 # Its children have imported what they need already.
 PROGRAM = """
@@ -22,7 +21,7 @@ class Talk(greensock.StreamRequestHandler):
             gevent.sleep(0.0005)
             self.wfile.write(line)
 
-for model in sys.argv[1:]:
+for model in sys.argv[2:]:
     if (pid := native.fork()) == 0:
         break
     print(os.waitstatus_to_exitcode(native.waitpid(pid, 0)[1]), flush=True)
@@ -33,7 +32,7 @@ server = greensock.server_class(model, "tcp")(("127.0.0.1", 0), Talk)
 server.daemon_threads = True
 native.start_new_thread(server.serve_forever, ())
 print(server.server_address[1], flush=True)
-os.read(0, 1)
+os.read(int(sys.argv[1]), 1)
 """
 
 
@@ -53,14 +52,8 @@ def talk(port):
 
 def test_exit_in_the_midst_of_serving():
     models = "inline", "greenlet", "thread"
-    program = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *models],
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    theirs, ours = os.pipe()
+    program = begin(PROGRAM, str(theirs), *models, pass_fds=[theirs])
     told = []
     for model in models:
         port = int(program.stdout.readline())
@@ -69,11 +62,12 @@ def test_exit_in_the_midst_of_serving():
             sock.connect(("127.0.0.1", port))
             sock.sendall(b"line\n")
             assert b"line\n" == sock.recv(5)
-        program.stdin.write("\n")
-        program.stdin.flush()
+        os.write(ours, b".")
         told.append((model, program.stdout.readline()))
         for client in clients:
             client.end()
     _, errors = program.communicate(timeout=60)
+    native.close(theirs)
+    native.close(ours)
     assert [(model, "0\n") for model in models] == told, errors
     assert 0 == program.returncode, errors
