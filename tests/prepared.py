@@ -310,7 +310,7 @@ def _run(args, base):
     kind = args.pop(0) if args[0] in ("-c", "-m", "--module") else None
     first = os.getcwd() if kind else os.path.dirname(os.path.abspath(args[0]))
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    sys.path[:] = [first, *map(os.path.abspath, filter(None, paths)), *base]
+    sys.path[:] = [first, *dict.fromkeys([*map(os.path.abspath, filter(None, paths)), *base])]
     sys.argv = args
     if kind == "-c":
         code, args[0] = args[0], "-c"

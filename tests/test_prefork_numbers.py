@@ -65,16 +65,23 @@ def new_team(handler=Shout, base=greensock.TCPServer, **settings):
 
 @contextmanager
 def clients_of_all(server, wanted=2):
-    """A client of each of so many workers, by the worker's pid; Stay is to be the handler."""
+    """A client of each of so many workers, by the worker's pid; Stay is to be the handler.
+
+    The numbers have these clients in them by then, and others that were one too many.
+    """
     with ExitStack() as clients:
         found = {}
+        count = 0
 
         def all_have_one():
+            nonlocal count
             client = clients.enter_context(connect(server))
             found.setdefault(int(client.recv(100)), client)
+            count += 1
             return len(found) == wanted
 
         wait_until(all_have_one)
+        wait_until(lambda: data(server)["opened"] >= count)
         yield found
 
 
