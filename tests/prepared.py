@@ -233,10 +233,11 @@ def _breed(channel):
 
     def reap(*args):
         for pid, report in list(reports.items()):
-            ended, status = native.waitpid(pid, os.WNOHANG)
-            if ended and reports.pop(pid, None):
-                os.write(report, status.to_bytes(8, sys.byteorder))
-                native.close(report)
+            with suppress(ChildProcessError):  # it has interrupted itself, and done more by then
+                ended, status = native.waitpid(pid, os.WNOHANG)
+                if ended and reports.pop(pid, None):
+                    os.write(report, status.to_bytes(8, sys.byteorder))
+                    native.close(report)
 
     set_signal = get_original("signal", "signal")
     before = set_signal(signal.SIGCHLD, reap)
