@@ -40,8 +40,6 @@ def environment(world):
     environ = {**os.environ, "PYTHONPATH": path, "GREENSOCK_TESTS_PATCHED": WORLDS[world]}
     # The tests start hundreds of interpreters, and each would compile all that it imports.
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    # Memory that was taken for much data goes back at once: each fork takes time for what is there.
-    environ["MALLOC_MMAP_THRESHOLD_"] = str(1 << 22)
     return environ
 
 
@@ -120,6 +118,9 @@ def run_all(measured):
     """
     if measured:
         coverage("erase")
+    # Memory that was taken for much data, or by a thread, goes back at once: each fork takes time
+    # for what is there.
+    os.environ |= {"MALLOC_MMAP_THRESHOLD_": str(1 << 22), "MALLOC_ARENA_MAX": "1"}
     deadline = time.monotonic() + LIMIT
     statuses = set()
     summary = []

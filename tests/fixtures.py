@@ -15,8 +15,8 @@ from tests import world
 from tests.helpers import Mailbox, children
 from tests.prepared import nurseries
 
-# How long an example takes is for the machine to say.
-hypothesis.settings.register_profile("patient", deadline=None)
+# How long an example takes is for the machine to say. Every run, world and Python tries others.
+hypothesis.settings.register_profile("patient", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("patient")
 
 WORLD = "patched" if world.PATCHED else "plain"

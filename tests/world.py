@@ -17,21 +17,32 @@ if PATCHED:
 
     monkey.patch_all()
 
-# They take longest, and are begun first, so that none of them is left when all others are done.
-LONG = [
+# First those that take longest, so that none of them is left when all others are done, and those
+# that fork most, because with every test the process grows of which a fork copies the tables.
+FIRST = [
     "test_testing",
-    "test_cli_serve",
-    "test_stdlib_examples",
     "test_handshake_timeout",
     "test_overdue",
-    "test_testing_operations",
-    "test_benchmarks",
-    "test_prefork_signals",
-    "test_endurance",
-    "test_draining",
     "test_prefork",
+    "test_prefork_signals",
+    "test_prefork_contract",
     "test_forks",
+    "test_prefork_numbers",
+    "test_cli_serve",
+    "test_testing_operations",
+    "test_prefork_upheaval",
+    "test_benchmarks",
+    "test_draining",
+    "test_endurance",
+    "test_packaging",
     "test_proxy_protocol",
+    "test_prefork_balance",
+    "test_accepting",
+    "test_hooks",
+    "test_suspending",
+    "test_admission",
+    "test_stdlib_servers",
+    "test_stdlib_examples",
 ]
 
 
@@ -64,7 +75,8 @@ def pytest_runtestloop(session):
 
 def _files():
     files = sorted(Path(__file__).parent.rglob("test_*.py"))
-    return sorted(files, key=lambda path: LONG.index(path.stem) if path.stem in LONG else len(LONG))
+    rank = {name: number for number, name in enumerate(FIRST)}
+    return sorted(files, key=lambda path: rank.get(path.stem, len(rank)))
 
 
 def _take(path, directory):
