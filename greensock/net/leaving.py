@@ -18,8 +18,10 @@ from gevent.hub import MAIN_THREAD_IDENT, Hub
 
 from . import native
 
-# Seconds the exit waits for threads to come to their hubs. They do so as soon as they wait.
+# Seconds the exit waits for threads to come to their hubs, which they do as soon as they wait; and
+# for those that may be at work for long, or wait elsewhere.
 PATIENCE = 1.0
+BRIEF_PATIENCE = 0.1
 
 # Seconds after which a main thread that still waits for something during the exit is thought to
 # wait for a stopped one, such as for a lock of the logging module; and those that one gets then.
@@ -92,7 +94,7 @@ def _stop_threads():
     threads = dict(_threads)
     threads.pop(native.get_ident(), None)
     frames = sys._current_frames()
-    coming = []
+    coming, others = [], []
     for hub in [found for found in gc.get_objects() if isinstance(found, Hub)]:
         ident = hub.thread_ident
         if ident not in threads or ident not in frames or not hub.loop:
@@ -100,10 +102,15 @@ def _stop_threads():
         stopped = native.allocate_lock()
         stopped.acquire()
         hub.loop.run_callback_threadsafe(_stop, stopped)
-        if threads[ident] or frames[ident].f_code is Hub.run.__code__:
-            coming.append(stopped)
-    for stopped in coming:
-        stopped.acquire(timeout=max(0.0, ends - monotonic()))
+        is_coming = threads[ident] or frames[ident].f_code is Hub.run.__code__
+        (coming if is_coming else others).append(stopped)
+    _await(coming, ends)
+    _await(others, min(ends, monotonic() + BRIEF_PATIENCE))
+
+
+def _await(locks, ends):
+    for lock in locks:
+        lock.acquire(timeout=max(0.0, ends - monotonic()))
 
 
 class _LastHub(Hub):
