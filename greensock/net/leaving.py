@@ -12,15 +12,17 @@ import os
 import sys
 from contextlib import contextmanager
 from time import monotonic
+from typing import Any
 
 from gevent._hub_local import get_hub_if_exists, set_default_hub_class
 from gevent.hub import MAIN_THREAD_IDENT, Hub
 
 from . import native
 
-# Seconds the exit waits for threads to come to their hubs, which they do as soon as they wait; and
-# for those that may be at work for long, or wait elsewhere.
+# Seconds the exit waits for threads to come to their hubs. They do so as soon as they wait.
 PATIENCE = 1.0
+
+# Seconds it waits for those that may wait elsewhere, or work for long.
 BRIEF_PATIENCE = 0.1
 
 # Seconds after which a main thread that still waits for something during the exit is thought to
@@ -74,7 +76,7 @@ def _leave():
     _is_leaving = True
     if _discarding or _threads.keys() - {native.get_ident()}:
         set_default_hub_class(_LastHub)
-        _stop_threads()
+        _stop_threads(BRIEF_PATIENCE)
         main = get_hub_if_exists()
         if main is not None:
             main.loop.timer(SUSPICION, SUSPICION, ref=False).start(_give_respite)
@@ -83,10 +85,10 @@ def _leave():
 def _give_respite():
     _door.release()
     native.sleep(RESPITE)
-    _stop_threads()
+    _stop_threads(0)
 
 
-def _stop_threads():
+def _stop_threads(brief_patience):
     _door.acquire()
     ends = monotonic() + PATIENCE
     while _discarding and monotonic() < ends:
@@ -94,7 +96,8 @@ def _stop_threads():
     threads = dict(_threads)
     threads.pop(native.get_ident(), None)
     frames = sys._current_frames()
-    coming, others = [], []
+    coming: list[Any] = []
+    others: list[Any] = []
     for hub in [found for found in gc.get_objects() if isinstance(found, Hub)]:
         ident = hub.thread_ident
         if ident not in threads or ident not in frames or not hub.loop:
@@ -105,7 +108,7 @@ def _stop_threads():
         is_coming = threads[ident] or frames[ident].f_code is Hub.run.__code__
         (coming if is_coming else others).append(stopped)
     _await(coming, ends)
-    _await(others, min(ends, monotonic() + BRIEF_PATIENCE))
+    _await(others, min(ends, monotonic() + brief_patience))
 
 
 def _await(locks, ends):
