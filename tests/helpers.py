@@ -37,7 +37,10 @@ CONCURRENT = ["greenlet", "thread", "fork"]
 
 every_model = pytest.mark.parametrize("model", MODELS)
 concurrent_models = pytest.mark.parametrize("model", CONCURRENT)
-everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
+# Where a server is served.
+PLACES = ["thread", "greenlet"]
+
+everywhere = pytest.mark.parametrize("where", PLACES)
 
 
 def every_other(**factors):
@@ -59,4 +62,4 @@ def every_other(**factors):
     return mark
 
 
-somewhere = every_other(model=MODELS, where=["thread", "greenlet"])
+somewhere = every_other(model=MODELS, where=PLACES)

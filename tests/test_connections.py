@@ -28,6 +28,7 @@ from tests.helpers import (
     LOCAL,
     MODELS,
     PATIENCE,
+    PLACES,
     Call,
     Crash,
     Echo,
@@ -566,7 +567,7 @@ def test_who_is_kicked_is_cut_and_nobody_else(model, where):
             leave(client)
 
 
-@every_other(where=["thread", "greenlet"], handler=[ParkedEcho, ParkedLines])
+@every_other(where=PLACES, handler=[ParkedEcho, ParkedLines])
 def test_one_at_rest_can_be_kicked(where, handler):
     server = new_server("greenlet", handler)
     with closing_record() as record, served(server, where), connect(server) as client:
@@ -636,7 +637,7 @@ def test_nobody_is_kicked_by_another_server():
 # wait_for_connections
 
 
-@every_other(model=CONCURRENT, where=["thread", "greenlet"])
+@every_other(model=CONCURRENT, where=PLACES)
 def test_waiting_for_a_number_of_connections(model, where):
     with served(new_server(model), where) as server:
         for fits in ("==", 0), ("<=", 0), (">=", 0), ("<", 1), ("!=", 1):

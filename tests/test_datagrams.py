@@ -21,6 +21,7 @@ from tests.helpers import (
     connect,
     count_workers,
     descriptors,
+    everywhere,
     forks_beside_threads,
     recorded,
     served,
@@ -31,7 +32,6 @@ from tests.helpers import (
 pytestmark = forks_beside_threads
 
 every_model = pytest.mark.parametrize("model", MODELS)
-everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
 
 
 def new_server(model, handler=ShoutDatagram, **attributes):

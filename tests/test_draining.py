@@ -33,6 +33,7 @@ from tests.helpers import (
     connect,
     connect_to,
     entered_by,
+    everywhere,
     forks_beside_threads,
     recorded,
     rest,
@@ -45,7 +46,6 @@ pytestmark = forks_beside_threads
 
 every_model = pytest.mark.parametrize("model", MODELS)
 with_workers = pytest.mark.parametrize("model", ["greenlet", "thread", "fork"])
-everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
 
 
 @pytest.fixture(autouse=True)

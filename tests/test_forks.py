@@ -30,6 +30,7 @@ from tests.helpers import (
     children,
     connect,
     descriptors,
+    everywhere,
     forks_beside_threads,
     recorded,
     rest,
@@ -41,7 +42,6 @@ from tests.programs import begin
 
 pytestmark = forks_beside_threads
 
-everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
 
 # Seconds that nobody waits for what is said to be instant.
 INSTANT = 5

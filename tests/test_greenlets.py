@@ -25,14 +25,13 @@ from tests.helpers import (
     Trap,
     ask,
     connect,
+    everywhere,
     recorded,
     rest,
     served,
     serving,
     wait_until,
 )
-
-PLACES = ["thread", "greenlet"]
 
 
 # A thousand descriptors are more than select() could watch; where they are served is no matter.
@@ -68,7 +67,7 @@ class Raising(BaseRequestHandler):
 RAISED = [SystemExit, GreenletExit, MemoryError, RuntimeError]
 
 
-@pytest.mark.parametrize("where", PLACES)
+@everywhere
 @pytest.mark.parametrize("kind", RAISED)
 def test_what_a_handler_raises_ends_its_request_alone(kind, where):
     with recorded(IRequestFailed) as record:
@@ -152,7 +151,7 @@ def test_ctrl_c_in_a_handler_of_the_main_thread_ends_serve_forever():
     assert 0 == process.returncode
 
 
-@pytest.mark.parametrize("where", PLACES)
+@everywhere
 def test_closing_waits_for_handlers(where):
     server = GreenletTCPServer(LOCAL, Echo)
     with recorded(IConnectionCut) as record, serving(server, where) as call:
@@ -171,7 +170,7 @@ def test_closing_waits_for_handlers(where):
     assert [] == record
 
 
-@pytest.mark.parametrize("where", PLACES)
+@everywhere
 def test_handlers_that_do_not_end_are_cut_after_the_time_for_draining(where):
     server = GreenletTCPServer(LOCAL, Trap)
     server.drain_timeout = 0.05
@@ -188,7 +187,7 @@ def test_handlers_that_do_not_end_are_cut_after_the_time_for_draining(where):
         client.close()
 
 
-@pytest.mark.parametrize("where", PLACES)
+@everywhere
 def test_a_handler_that_sleeps_when_it_is_cut_gets_greenlet_exit(where, mailbox):
     class Sleep(BaseRequestHandler):
         def handle(self):
@@ -226,7 +225,7 @@ def test_serve_forever_in_a_thread_waits_for_its_handlers(mailbox):
     server.server_close()
 
 
-@pytest.mark.parametrize("where", PLACES)
+@everywhere
 @pytest.mark.parametrize("how", ["shutdown", "server_close"])
 def test_a_handler_may_end_its_server_and_goes_on(how, where):
     class End(Shout):
@@ -241,7 +240,7 @@ def test_a_handler_may_end_its_server_and_goes_on(how, where):
     server.server_close()
 
 
-@pytest.mark.parametrize("where", PLACES)
+@everywhere
 def test_datagram_handlers_may_answer_while_the_server_is_closed(where, mailbox):
     go_on = []
 

@@ -15,6 +15,7 @@ from tests import tls
 from tests.helpers import (
     LOCAL,
     MODELS,
+    PLACES,
     Echo,
     Shout,
     children,
@@ -131,7 +132,7 @@ def test_who_takes_too_long_is_cut(model, case):
         assert b"HELLO\n" == shout(server)
 
 
-@every_other(model=MODELS, where=["thread", "greenlet"], say=[say_garbage, say_the_end])
+@every_other(model=MODELS, where=PLACES, say=[say_garbage, say_the_end])
 def test_who_makes_none_is_told_of_and_leaves_nothing_behind(model, where, say):
     interfaces = IHandshakeFailed, IConnectionClosed, IConnectionCut, IRequestFailed
     with served(new_server(model, handshake_timeout=LONG), where) as server:

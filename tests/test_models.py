@@ -12,6 +12,7 @@ from greensock.interfaces import IConnectionCut, IRequestFailed
 from tests.helpers import (
     CONCURRENT,
     LOCAL,
+    PLACES,
     Call,
     Shout,
     Trap,
@@ -67,7 +68,7 @@ def check_that_it_ends_its_request_alone(model, where, *errors):
     assert expected == [event.error for event in record]
 
 
-@every_other(model=CONCURRENT, where=["thread", "greenlet"])
+@every_other(model=CONCURRENT, where=PLACES)
 def test_what_is_no_exception_ends_its_request_alone(model, where, monkeypatch):
     monkeypatch.setattr("threading.excepthook", lambda args: None)
     check_that_it_ends_its_request_alone(
@@ -83,7 +84,7 @@ def test_ctrl_c_beside_the_main_thread_ends_its_request_alone(model, monkeypatch
         assert b"HELLO\n" == ask(server)
 
 
-@every_other(where=["thread", "greenlet"], error=[SystemExit(3), KeyboardInterrupt()])
+@every_other(where=PLACES, error=[SystemExit(3), KeyboardInterrupt()])
 def test_without_a_model_what_is_no_exception_ends_serve_forever(where, error):
     """As socketserver has it."""
 
@@ -152,7 +153,7 @@ def test_a_client_that_resets_its_connection_costs_nothing_else(model):
 # Closing
 
 
-@every_other(model=CONCURRENT, where=["thread", "greenlet"])
+@every_other(model=CONCURRENT, where=PLACES)
 def test_closing_cuts_an_idle_client_after_the_time_for_draining(model, where):
     server = new_server(model, Trap, drain_timeout=0.05)
     with serving(server, where) as call, connect(server) as client:
@@ -166,7 +167,7 @@ def test_closing_cuts_an_idle_client_after_the_time_for_draining(model, where):
         call.end()
 
 
-@every_other(model=CONCURRENT, where=["thread", "greenlet"])
+@every_other(model=CONCURRENT, where=PLACES)
 def test_a_server_that_was_shut_down_is_drained_when_it_closes(model, where):
     server = new_server(model, Trap, drain_timeout=None)
     with serving(server, where) as call, connect(server) as client:

@@ -14,6 +14,7 @@ from tests.helpers import (
     LOCAL,
     MODELS,
     connect,
+    everywhere,
     forks_beside_threads,
     recorded,
     rest,
@@ -25,7 +26,6 @@ from tests.helpers import (
 pytestmark = forks_beside_threads
 
 every_model = pytest.mark.parametrize("model", MODELS)
-everywhere = pytest.mark.parametrize("where", ["thread", "greenlet"])
 
 
 def new_server(handler, model="greenlet", **attributes):

@@ -12,6 +12,7 @@ from tests.helpers import (
     LOCAL,
     MODELS,
     Echo,
+    everywhere,
     forks_beside_threads,
     recorded,
     served,
@@ -118,7 +119,7 @@ def test_a_context_may_be_replaced_too(files):
 
 
 @several_at_once
-@pytest.mark.parametrize("where", ["thread", "greenlet"])
+@everywhere
 def test_a_signal_handler_may_do_it(model, where, files):
     with recorded(ITLSReloaded) as record, served(new_server(model, files.load), where) as server:
         assert tls.CERTIFICATE == who(server)

@@ -15,6 +15,7 @@ from tests.helpers import (
     CONCURRENT,
     LOCAL,
     MODELS,
+    PLACES,
     Call,
     Mailbox,
     Shout,
@@ -39,8 +40,6 @@ pytestmark = forks_beside_threads
 # Seconds. Who looks only so often whether to go on does not pass for instant.
 SELDOM = 60
 INSTANT = 5
-
-PLACES = ["thread", "greenlet"]
 
 
 def call_in_signal_handler(function, interrupted):

@@ -21,6 +21,7 @@ from tests.helpers import (
     LOCAL,
     MODELS,
     PATIENCE,
+    PLACES,
     Shout,
     connect,
     descriptors,
@@ -84,7 +85,7 @@ def test_unix_sockets_speak_tls_too(model, tmp_path):
         assert b"HELLO\n" == shout(server)
 
 
-@every_other(model=MIXINS, where=["thread", "greenlet"])
+@every_other(model=MIXINS, where=PLACES)
 def test_a_server_of_the_standard_library_needs_nothing_but_the_mixin(model, where):
     class Server(MIXINS[model], http.server.HTTPServer):
         ssl_context = tls.shared_server_context()

@@ -32,6 +32,7 @@ from tests.helpers import (
     ask,
     connect,
     connect_to,
+    everywhere,
     forks_beside_threads,
     recorded,
     rest,
@@ -42,7 +43,6 @@ from tests.helpers import (
 pytestmark = forks_beside_threads
 
 MIXINS = {"greenlet": GreenletMixIn, "thread": ThreadingMixIn, "fork": ForkingMixIn}
-PLACES = ["thread", "greenlet"]
 
 
 class Quiet:
@@ -183,7 +183,7 @@ def test_a_site_is_served_in_the_main_thread_until_ctrl_c():
     assert 0 == program.returncode
 
 
-@pytest.mark.parametrize("where", PLACES)
+@everywhere
 def test_two_hundred_slow_clients_are_served_at_once_in_one_thread(where):
     """Each has sent half of its request when the last one is taken."""
     inside = []

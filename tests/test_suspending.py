@@ -18,6 +18,7 @@ from tests.helpers import (
     LOCAL,
     MODELS,
     PATIENCE,
+    PLACES,
     Call,
     Echo,
     Shout,
@@ -37,8 +38,6 @@ from tests.helpers import (
 )
 
 pytestmark = forks_beside_threads
-
-PLACES = ["thread", "greenlet"]
 
 
 def call_in_signal_handler(function):

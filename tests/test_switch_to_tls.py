@@ -14,6 +14,7 @@ from tests import tls
 from tests.helpers import (
     LOCAL,
     MODELS,
+    PLACES,
     connect,
     descriptors,
     every_model,
@@ -130,7 +131,7 @@ def ask_for_tls_by_mail(server):
     return secure(client)
 
 
-@every_other(model=MODELS, where=["thread", "greenlet"], handler=[Bare, BufferedMail])
+@every_other(model=MODELS, where=PLACES, handler=[Bare, BufferedMail])
 def test_what_follows_is_encrypted_and_counted_and_ended(model, where, handler):
     with recorded(IConnectionClosed, IRequestFailed) as record:
         with served(new_server(model, handler), where) as server:
@@ -147,7 +148,7 @@ def test_what_follows_is_encrypted_and_counted_and_ended(model, where, handler):
     assert (16, answered + 6) == (event.connection.received, event.connection.sent)
 
 
-@every_other(model=MODELS, where=["thread", "greenlet"], handler=[Bare, BufferedMail])
+@every_other(model=MODELS, where=PLACES, handler=[Bare, BufferedMail])
 def test_nothing_is_left_open(model, where, handler):
     kept = []  # who keeps its handlers must not keep descriptors
 

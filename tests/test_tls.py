@@ -16,6 +16,7 @@ from tests.helpers import (
     CONCURRENT,
     LOCAL,
     PATIENCE,
+    PLACES,
     Shout,
     concurrent_models,
     connect,
@@ -66,7 +67,7 @@ def test_stream_handlers_read_and_write_files_over_tls(model, where):
             assert b"HELLO\n" == shout(server)
 
 
-@every_other(model=CONCURRENT, where=["thread", "greenlet"])
+@every_other(model=CONCURRENT, where=PLACES)
 def test_silent_clients_keep_nobody_waiting(model, where):
     """Nobody's handshake is waited for but by the worker it belongs to."""
     with served(secure(model, Shout), where) as server:
