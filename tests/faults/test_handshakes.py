@@ -17,7 +17,8 @@ pytestmark = forks_beside_threads
 def end(client):
     """Say no more, and wait for the server to end it."""
     # Closing would not do: a child has a copy of it, and would wait for its own end.
-    client.shutdown(SHUT_WR)
+    with suppress(OSError):  # the server may have reset it by now
+        client.shutdown(SHUT_WR)
     with suppress(ConnectionResetError):
         rest(client)
 
