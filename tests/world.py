@@ -24,6 +24,8 @@ FIRST = [
     "test_handshake_timeout",
     "test_overdue",
     "test_prefork",
+    "test_prefork_replacing",
+    "test_prefork_orders",
     "test_prefork_signals",
     "test_prefork_contract",
     "test_forks",
