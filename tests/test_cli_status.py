@@ -24,7 +24,7 @@ def here(tmp_path_factory):
         "class Held(socketserver.StreamRequestHandler):\n"
         "    def handle(self):\n"
         "        self.wfile.write(b'ready')\n"
-        "        self.rfile.read(1)\n"
+        "        self.rfile.read(2)\n"
         "        self.wfile.write(b'done')\n"
     )
     return path
@@ -47,6 +47,7 @@ def test_the_command_serves_it_to_the_end(here, model):
             assert b"ready" == client.recv(5, socket.MSG_WAITALL)
             assert (200, b"ready\n") == answer(address, "/readyz")
             assert 1 == json.loads(answer(address, "/stats.json")[1])["opened"]
+            client.sendall(b".")  # it is at work until the second byte has come
             process.signal(signal.SIGTERM)
             process.complaint("takes no more")
             code, text = answer(address, "/readyz")
@@ -69,7 +70,7 @@ def test_it_is_not_ready_for_some_time_before_the_end(here):
         wait_until(lambda: 503 == answer(status, "/readyz")[0])
         with connect_to(("127.0.0.1", port)) as client:
             assert b"ready" == client.recv(5, socket.MSG_WAITALL)
-            client.sendall(b".")
+            client.sendall(b"..")
             assert b"done" == rest(client)
         process.signal(signal.SIGTERM)
         code, out, errors = process.end()

@@ -65,7 +65,8 @@ def check_that_it_ends_its_request_alone(model, where, *errors):
                 assert b"" == ask(server, b"raise %d\n" % number)
                 assert b"HELLO\n" == ask(server)
     expected = [] if model == "fork" else list(errors)  # children tell it in their own process
-    assert expected == [event.error for event in record]
+    # A client may have been told goodbye, and the next one served, before a thread tells of it.
+    assert expected == sorted((event.error for event in record), key=errors.index)
 
 
 @every_other(model=CONCURRENT, where=PLACES)

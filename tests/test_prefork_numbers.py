@@ -259,9 +259,10 @@ def test_a_worker_notes_when_it_leaves_and_at_its_end(monkeypatch):
             assert b"trapped\n" == client.recv(100)
             card = server._gs_team.workers[0][1].card
             assert b'"state":"serving"' in card.read()
+            client.sendall(b"half")  # or else it would be taken for idle
             server.reload()
             wait_until(lambda: b'"state":"draining"' in card.read())
-            client.sendall(b"the end")
+            client.sendall(b"end")
             client.shutdown(socket.SHUT_WR)  # the next worker has a copy of the client
         wait_until(lambda: of(record, IWorkerEnded))
         found = data(server)
@@ -365,6 +366,7 @@ def test_it_is_ready_while_a_worker_takes_connections():
         wait_until(lambda: get(server, "/readyz") == (200, "ready\n"))
         with connect(server) as client:
             assert b"trapped\n" == client.recv(100)
+            client.sendall(b"half")  # or else it would be taken for idle
             draining = Call("thread", server.drain)
             wait_until(lambda: get(server, "/readyz") == (503, f"{place} is draining\n"))
             wait_until(lambda: len(of(record, IWorkerEnded)) == 1)

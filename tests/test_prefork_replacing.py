@@ -4,6 +4,7 @@ import mmap
 import os
 import re
 import signal
+import socket
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -140,9 +141,11 @@ def test_reload_lets_those_at_work_finish():
     with at_work(server := new_server(Trap, workers=1)) as record:
         with connect(server) as client:
             assert b"trapped\n" == client.recv(100)
+            client.sendall(b"half")  # or else it would be taken for idle
             server.reload()
             wait_until(lambda: len(of(record, IWorkerStarted)) == 2)
             assert not of(record, IWorkerEnded)
+            client.shutdown(socket.SHUT_WR)  # the next worker has a copy of the client
         wait_until(lambda: of(record, IWorkerEnded))
 
 

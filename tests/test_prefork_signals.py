@@ -20,6 +20,7 @@ def test_term_and_int_drain(tmp_path, number):
     with supervised(tmp_path) as program:
         with program.connect() as sock:
             program.ask(sock)
+            sock.sendall(b"half")  # it is at work until the rest has come
             program.signal(number)
             program.said("draining")
             program.ask(sock)
@@ -184,6 +185,7 @@ def test_who_was_stopped_with_all_the_others_is_not_taken_for_one_that_hangs(tmp
 def test_the_workers_of_a_supervisor_that_is_killed_drain(tmp_path):
     with supervised(tmp_path) as program, program.connect() as sock:
         pid, _ = program.ask(sock)
+        sock.sendall(b"half")  # it is at work until the rest has come
         program.signal(signal.SIGKILL)
         program.said("draining")
         assert (pid, "one") == program.ask(sock)
