@@ -1,6 +1,7 @@
 """Whatever handles requests, adapted once to what a server calls for every one of them."""
 
 from functools import update_wrapper
+from typing import Any
 
 from zope.interface import implementer
 
@@ -14,7 +15,7 @@ _EXPECTED = (
 )
 
 
-def as_factory(handler):
+def as_factory(handler: Any) -> Any:
     """``handler`` as an IRequestHandlerFactory; TypeError if it cannot be one.
 
     Handler classes and callables that take ``(request, client_address, server)`` come back as they

@@ -62,7 +62,7 @@ class Serving(Strays):
         else:
             factory(request, client_address, self)
 
-    def serve_forever(self, poll_interval=0.5):
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Handle requests until ``shutdown()``; see IGreenServer.
 
         ``poll_interval``: seconds within which an overridden ``service_actions`` is called
@@ -79,7 +79,7 @@ class Serving(Strays):
                 self._gs_close_loop(loop)
                 self._gs_leave_thread(loop)
 
-    def handle_request(self):
+    def handle_request(self) -> None:
         """Wait for one request and process it.
 
         Waits at most ``timeout`` seconds, or the socket's own timeout if that is shorter, and
@@ -107,7 +107,7 @@ class Serving(Strays):
         if not taken:
             return self.handle_timeout()
 
-    def shutdown(self):
+    def shutdown(self) -> None:
         """Make ``serve_forever`` return and wait until it has; see IGreenServer for where from."""
         was_served = self._gs_was_served  # the loop after this, lest it begin in between
         loop = self._gs_loop
@@ -124,7 +124,7 @@ class Serving(Strays):
         if not self._gs_is_in_the_way(loop):
             loop.wait_for_end()
 
-    def server_close(self):
+    def server_close(self) -> None:
         """End the loop, then close what the server holds."""
         self._gs_let_go()
         self._gs_drop_view()

@@ -32,7 +32,7 @@ class ModelMixIn(Serving):
             "process_request_thread" in vars(base) for base in cls.__mro__[place + 1:]
         )
 
-    def server_close(self):
+    def server_close(self) -> None:
         """Close the server, then wait for running handlers; see IGreenServer.
 
         With ``block_on_close`` false or ``daemon_threads`` true it does not wait.
@@ -64,13 +64,13 @@ class ModelMixIn(Serving):
     # Over a server of the standard library, what it has not overridden is replaced by what
     # greensock's servers do.
 
-    def server_bind(self):
+    def server_bind(self) -> None:
         """Bind the socket, unless a setting of the server is wrong: ValueError."""
         self._gs_check_settings()
         self._gs_bound_in = os.getpid()
         super().server_bind()
 
-    def server_activate(self):
+    def server_activate(self) -> None:
         """Listen; with a longer queue than the standard library's, unless somebody chose one."""
         owner = next((cls for cls in type(self).__mro__ if "request_queue_size" in vars(cls)), None)
         if owner is socketserver.TCPServer and "request_queue_size" not in vars(self):
@@ -79,7 +79,7 @@ class ModelMixIn(Serving):
             let_rebind(self.socket)
         super().server_activate()
 
-    def get_request(self):
+    def get_request(self) -> Any:
         """Get the request and the client's address, without waiting for them."""
         inherited: Any = super().get_request
         if inherited.__func__ is socketserver.TCPServer.get_request:
@@ -88,7 +88,7 @@ class ModelMixIn(Serving):
             return self._gs_receive_datagram()
         return inherited()
 
-    def handle_error(self, request, client_address):
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Report what a handler raised; called inside the active ``except``."""
         inherited: Any = super().handle_error
         if inherited.__func__ is socketserver.BaseServer.handle_error:
@@ -96,7 +96,7 @@ class ModelMixIn(Serving):
         else:
             inherited(request, client_address)
 
-    def process_request_thread(self, request, client_address):
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Finish one request in its worker, whatever its handler raises."""
         if type(request) in OURS and self._gs_is_astray(request):
             finish = partial(ModelMixIn.process_request_thread, self)

@@ -5,6 +5,7 @@ import socket
 from contextlib import suppress
 from functools import partial
 from time import monotonic
+from typing import Any
 
 from gevent.hub import getcurrent
 from zope.interface import implementer
@@ -45,7 +46,7 @@ class ForkingMixIn(OutsideMixIn):
     _gs_was_left = False
     _gs_reaper_is_at_work = False
 
-    def process_request(self, request, client_address):
+    def process_request(self, request: Any, client_address: Any) -> None:
         """Fork a child that finishes the request. OSError if there can be none."""
         job = self._gs_new_job(request, client_address)
         job.worker = child = Child()
@@ -76,17 +77,17 @@ class ForkingMixIn(OutsideMixIn):
             self._gs_signal(job)
         self.close_request(request)
 
-    def collect_children(self, *, blocking=False):
+    def collect_children(self, *, blocking: bool = False) -> None:
         """Reap the children that have ended; with ``blocking``, wait for all of them."""
         if blocking or self._gs_sentries is None:  # or else the loop's hub does it
             self._gs_collect(None if blocking else 0)
 
-    def service_actions(self):
+    def service_actions(self) -> None:
         """Called on every turn of the loop: reap what has ended, as the loop's hub does anyway."""
         super().service_actions()
         self.collect_children()
 
-    def handle_timeout(self):
+    def handle_timeout(self) -> None:
         """Called when no request came in time: reap what has ended."""
         self.collect_children()
 

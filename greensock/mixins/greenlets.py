@@ -63,7 +63,7 @@ class GreenletMixIn(ModelMixIn):
     _gs_requests_per_turn = 64
     _gs_workers: Workers | None = None
 
-    def process_request(self, request, client_address):
+    def process_request(self, request: Any, client_address: Any) -> None:
         """Have a greenlet finish the request."""
         job = self._gs_new_job(request, client_address)
         try:

@@ -1,5 +1,7 @@
 """What threads and processes have in common: their workers run on no hub of the accept loop's."""
 
+from typing import Any
+
 from ..net import handover, native
 from ..net.bounded import BoundedSocket
 from ..toolbox import between_threads
@@ -16,7 +18,7 @@ class OutsideMixIn(ModelMixIn):
         return native.Socket if native.is_patched() else BoundedSocket
 
     @property
-    def toolbox(self):
+    def toolbox(self) -> Any:
         """The tools that are right in a worker, which differ under monkey patching."""
         return between_threads()
 

@@ -3,6 +3,7 @@
 import logging
 import os
 from contextlib import ExitStack
+from typing import Any
 
 from zope.interface import implementer
 
@@ -70,7 +71,7 @@ class PreforkMixIn(Working):
         else:
             super().shutdown()
 
-    def drain(self, timeout=...):
+    def drain(self, timeout: Any = ...) -> list[Any]:
         """End in order; in a worker, have all of them end, and return an empty list at once."""
         if self._gs_attendance is None:
             return super().drain(timeout)
@@ -93,7 +94,7 @@ class PreforkMixIn(Working):
         else:
             self._gs_attendance.say("resume")
 
-    def serve_forever(self, poll_interval=0.5):
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Have workers handle requests until ``shutdown()``; see IPreforkServer."""
         if self._gs_attendance is not None:
             super().serve_forever(poll_interval)

@@ -28,7 +28,7 @@ class Sharing(ModelMixIn):
     _gs_inherited: Any = ()
     _gs_succeeds = False
 
-    def server_bind(self):
+    def server_bind(self) -> None:
         """Bind the socket, or go on with that of the program which this one replaces."""
         if not self._gs_name:
             kind = int(self.socket.family), int(self.socket.type)

@@ -1,5 +1,7 @@
 """An OS thread for every request."""
 
+from typing import Any
+
 from zope.interface import implementer
 
 from ..interfaces import IConcurrencyModel
@@ -28,7 +30,7 @@ class ThreadingMixIn(OutsideMixIn):
 
     _gs_requests_per_turn = 16
 
-    def process_request(self, request, client_address):
+    def process_request(self, request: Any, client_address: Any) -> None:
         """Start a thread that finishes the request. RuntimeError if there can be none."""
         job = self._gs_new_job(request, client_address)
         try:

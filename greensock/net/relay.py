@@ -38,7 +38,7 @@ class Relayed(Value):
     error: OSError | None = None
 
 
-def relay(a, b, idle_timeout=None):
+def relay(a: Any, b: Any, idle_timeout: float | None = None) -> "Relayed":
     """Move bytes between two sockets until both are done; see IRelay."""
     _check_idle_timeout(idle_timeout)
     with open_end(a) as end_a, open_end(b) as end_b:
