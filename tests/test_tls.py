@@ -9,8 +9,9 @@ import gevent
 import pytest
 
 import greensock
-from greensock import BaseRequestHandler
+from greensock import BaseRequestHandler, StreamRequestHandler
 from greensock.interfaces import IAcceptFailed, IConnectionCut, IHandshakeFailed, IRequestFailed
+from greensock.net import native
 from tests import tls
 from tests.helpers import (
     CONCURRENT,
@@ -29,6 +30,7 @@ from tests.helpers import (
     somewhere,
     wait_until,
 )
+from tests.proxies import reset
 
 pytestmark = forks_beside_threads
 
@@ -219,3 +221,62 @@ def test_openssl_is_a_client(model):
             check=False,
         )
     assert b"HELLO\n" == finished.stdout
+
+
+class Floods(StreamRequestHandler):
+    """Answers each line in upper case, one of them with a flood until the connection breaks."""
+
+    def handle(self):
+        for line in self.rfile:
+            if line == b"flood\n":
+                return self.flood()
+            self.wfile.write(line.upper())
+
+    def flood(self):
+        try:
+            while True:
+                self.request.sendall(bytes(100_000))
+        except OSError:
+            self.server.mailbox.put("broken")
+
+
+@pytest.mark.parametrize("model", ["greenlet", "thread"])
+def test_a_connection_that_breaks_breaks_no_other_one(model, mailbox):
+    """OpenSSL has one queue of errors for all those of a thread."""
+    server = secure(model, Floods)
+    server.mailbox = mailbox
+    with served(server), tls.connect(server) as calm:
+        for _ in range(3):
+            wild = tls.connect(server)
+            wild.sendall(b"flood\n")
+            assert wild.recv(1)
+            reset(wild)
+            assert "broken" == mailbox.get()
+            for _ in range(2):
+                calm.sendall(b"hello\n")
+                assert b"HELLO\n" == calm.recv(100)
+
+
+class Listens(BaseRequestHandler):
+    """Tells what comes, and that it ends for good."""
+
+    def handle(self):
+        while data := self.request.recv(100):
+            self.server.mailbox.put(data)
+        self.server.mailbox.put((self.request.recv(100), self.request.recv_into(bytearray(1))))
+
+
+@concurrent_models
+def test_an_end_without_a_goodbye_is_an_end(model, mailbox, tmp_path):
+    """Also where the peer cannot be told any more that its goodbye was missing."""
+    path = str(tmp_path / "server")
+    server = greensock.server_class(model, "unix")(path, Listens)
+    server.ssl_context = tls.server_context()
+    server.mailbox = mailbox
+    with served(server), socket.socket(socket.AF_UNIX) as plain:
+        plain.connect(path)
+        with tls.client_context().wrap_socket(plain, server_hostname="localhost") as client:
+            client.sendall(b"hello")
+            assert b"hello" == mailbox.get()
+            native.Socket.shutdown(getattr(client, "_sock", client), socket.SHUT_RDWR)
+            assert (b"", 0) == mailbox.get()

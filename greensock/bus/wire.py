@@ -16,6 +16,7 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.socket import wait
 
 from ..net import deadlines, native
+from ..net.blame import rightly
 from ..net.dialing import dial, dial_natively
 
 READ, WRITE = 1, 2  # as libev has them
@@ -137,7 +138,7 @@ class SecureWire(Wire):
         """The bytes that are there, none at the end; None if it would have to wait."""
         while True:
             try:
-                return self._tls.read(size)
+                return rightly(self._tls.read, size)
             except ssl.SSLWantReadError:
                 data = super().recv_now(_CHUNK)
                 if data is None:
@@ -156,7 +157,7 @@ class SecureWire(Wire):
     def _work(self, operation: Any, *args: Any) -> Any:
         while True:
             try:
-                result = operation(*args)
+                result = rightly(operation, *args)
             except ssl.SSLWantReadError:
                 self._flush()
                 self._take(super().recv(_CHUNK))

@@ -6,6 +6,7 @@ import ssl
 from typing import Any
 
 from . import native
+from .blame import rightly
 from .meters import PIECE, received, sent, waiting_to_send
 from .outbox import finish_outbox
 from .secure import PiecesMixIn, Told, heed_end, say_goodbye, send_now
@@ -160,7 +161,7 @@ class BoundedSSLSocket(TurnsMixIn, PiecesMixIn, _SSLSocket):
         while True:
             try:
                 with self._guard:
-                    return method(*args)
+                    return rightly(method, *args)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as wants:
                 if self._own_timeout == 0:
                     raise

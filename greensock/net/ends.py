@@ -89,7 +89,10 @@ class SecureEnd(End):
         super().__init__(sock, raw)
         import ssl  # whoever has a TLS socket has it already
 
+        from .blame import rightly
+
         self._tls = sock._sslobj
+        self._rightly = rightly
         self._guard = getattr(sock, "_guard", None) or nullcontext()
         self._is_ragged = sock.suppress_ragged_eofs
         self._blocked = ssl.SSLWantReadError, ssl.SSLWantWriteError
@@ -101,7 +104,7 @@ class SecureEnd(End):
     def _read(self, size):
         try:
             with self._guard:
-                return self._tls.read(size)
+                return self._rightly(self._tls.read, size)
         except self._blocked:
             raise BlockingIOError from None
         except self._ends:
@@ -115,7 +118,7 @@ class SecureEnd(End):
     def _write(self, data):
         try:
             with self._guard:
-                return self._tls.write(data)
+                return self._rightly(self._tls.write, data)
         except self._blocked:
             raise BlockingIOError from None
 
@@ -135,6 +138,8 @@ def goodbye_of(tls, fd):
     Python has OpenSSL look for the peer's own goodbye at once, and lose whatever else is there to
     be read. So it does that on a socket where there never is anything. b'' if that cannot be had.
     """
+    from .blame import rightly  # as above
+
     with ExitStack() as at_the_end:
         try:
             ours, theirs = _socket.socketpair()  # no gevent sockets, which it is done without
@@ -147,7 +152,7 @@ def goodbye_of(tls, fd):
             return b""
         os.dup2(theirs.fileno(), fd)
         try:
-            tls.shutdown()
+            rightly(tls.shutdown)
         except OSError:
             pass  # no goodbye has come
         finally:

@@ -7,6 +7,7 @@ import _socket
 import errno
 import os
 import ssl
+from functools import partial
 from socket import MSG_DONTWAIT, MSG_PEEK, SHUT_RD
 from time import monotonic
 
@@ -15,6 +16,7 @@ import gevent.ssl
 from gevent.exceptions import ConcurrentObjectUseError
 from gevent.hub import getcurrent
 
+from .blame import rightly
 from .handover import raw
 from .meters import NOBODY, PIECE, received, sent, waiting_to_send
 from .outbox import finish_outbox
@@ -26,7 +28,7 @@ def say_goodbye(tls):
     RFC 8446, section 6.1. ``tls``: the SSLObject. Its peer's own alert is not waited for.
     """
     try:
-        tls.shutdown()
+        rightly(tls.shutdown)
     except (ssl.SSLError, OSError):
         pass  # it was sent, and the answer is not there yet; or nobody can be told any more
 
@@ -78,7 +80,7 @@ def send_now(tls, data):
     if tls is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     try:
-        return tls.write(data)
+        return rightly(tls.write, data)
     except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as wants:
         raise BlockingIOError from wants
 
@@ -202,7 +204,7 @@ class CooperativeSSLSocket(PiecesMixIn, gevent.ssl.SSLSocket):
         try:
             if self._sslobj is not None:
                 heed_end(self, self._sslobj)
-            result = super().read(nbytes, buffer)
+            result = rightly(super().read, nbytes, buffer)
         except Told:
             return b"" if buffer is None else 0
         received(self.meter, len(result) if buffer is None else result)
@@ -221,10 +223,10 @@ class CooperativeSSLSocket(PiecesMixIn, gevent.ssl.SSLSocket):
         return self._in_turn(super().sendall, data, flags)
 
     def _write(self, data):
-        return self._write_pieces(super().write, data)
+        return self._write_pieces(partial(rightly, super().write), data)
 
     def _send(self, data, *args, **kwargs):
-        send = super().send
+        send = partial(rightly, super().send)
         if self._sslobj is not None and (self._taken or memoryview(data).nbytes > PIECE):
             return self._write_pieces(send, data, *args, **kwargs)
         count = send(data, *args, **kwargs)
@@ -269,6 +271,14 @@ class CooperativeSSLSocket(PiecesMixIn, gevent.ssl.SSLSocket):
             self.turn.wait_for_room(left, moved)
 
         self.meter.outbox.give_way(self.turn.send, wait)
+
+    def do_handshake(self):
+        """Make the handshake; see ``ssl.SSLSocket.do_handshake``."""
+        rightly(super().do_handshake)
+
+    def unwrap(self):
+        """Go on in plain; see ``ssl.SSLSocket.unwrap``."""
+        return rightly(super().unwrap)
 
     def shutdown(self, how):
         """Shut one side of the connection, or both; see ``socket.shutdown``."""
