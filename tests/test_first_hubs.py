@@ -34,10 +34,10 @@ for _ in range(3):
 
 
 def test_threads_may_make_their_hubs_at_once():
-    """Patched, they waited for each other's import of what gevent's settings name."""
+    """Patched, they would wait for each other's import of what a setting of gevent's names."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
-        env=environment(),
+        env={**environment(), "GEVENT_FORMAT_CONTEXT": "pprint.saferepr"},
         capture_output=True,
         text=True,
         timeout=60,

@@ -41,7 +41,8 @@ def test_the_status_shows_who_is_connected_and_draws_its_plots(window):
             )
             window.wait("[...document.querySelectorAll('.edge')].every((edge) => "
                         "/^M\\d+ [\\d.]+/.test(edge.getAttribute('d')))")
-            assert "%s:%d" % client.getsockname() in window.text("#connections")
+            peer = "%s:%d" % client.getsockname()  # which is asked for after the rest
+            window.wait("find('connections').textContent.includes(arguments[0])", peer)
             assert "1" == window.text("#active output")
             assert [] == window.complaints()
         window.open("about:blank")  # which ends its connections

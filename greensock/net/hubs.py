@@ -40,9 +40,9 @@ if "value" not in vars(config.settings["format_context"]) and not os.environ.get
     # It is what gevent would use, and every hub import: 1.5 MB, for what is hardly ever formatted.
     config.format_context = [_safe_repr]
 
-# Read here, because what is read first imports a module: under monkey patching two threads that
-# made their hubs at once would wait for each other's import for ever.
-_SETTINGS = config.loop, config.format_context
+# Read here, for its first reading imports what the user has named instead: under monkey patching
+# two threads that made their hubs at once would wait for each other's import for ever.
+_FORMAT_CONTEXT = config.format_context
 
 # The forked child keeps its parent's hub referenced for ever: freeing it would run greenlets'
 # finally clauses and watchers' destructors against a loop that is gone.
