@@ -23,6 +23,8 @@ class IPreforkServer(IConcurrencyModel):
     SIGTERM retires, and one that is sent SIGQUIT cuts its connections; it takes no notice of the
     other ones.
 
+    A setting that is changed meanwhile is that of workers which begin later.
+
     If the supervisor is killed, its workers drain.
 
     Limits such as ``max_connections`` are those of each worker, and so are ``connections``, events,

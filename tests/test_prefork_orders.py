@@ -35,6 +35,18 @@ def test_signals_that_are_for_the_supervisor_do_not_end_a_worker():
         assert not of(record, IWorkerEnded)
 
 
+def test_a_setting_that_is_changed_is_that_of_workers_which_begin_later():
+    def handle(request, client_address, server):
+        request.sendall(b"%d" % server.max_connections)
+
+    with at_work(server := new_server(handle, workers=1, max_connections=7)) as record:
+        server.max_connections = 8
+        assert b"7" == ask(server, b"")
+        server.reload()
+        wait_until(lambda: of(record, IWorkerEnded))
+        assert b"8" == ask(server, b"")
+
+
 def test_drain():
     server = new_server(Shout)
     with recorded(IWorkerStarted, IWorkerEnded) as record, serving(server) as call:

@@ -57,6 +57,9 @@ class Supervisor:
         """Make it end once all workers have drained. Anyone may."""
         self.ask("drain")
 
+    def room_was_made(self):
+        """Do nothing: what a setting is now, workers have that begin from now on."""
+
     def let_go(self):
         """Stop, and wait until it has."""
         self.stop()
