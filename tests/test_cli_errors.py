@@ -11,7 +11,7 @@ import pytest
 
 import greensock
 from greensock.cli import main
-from tests.commands import complaint_of, python
+from tests.commands import command, complaint_of, python
 
 pytestmark = pytest.mark.worldless
 
@@ -81,6 +81,11 @@ COMMAND_LINES = {
     "swerve": "argument COMMAND: invalid choice: 'swerve'",
     "serve": "the following arguments are required: MODULE:HANDLER; see 'greensock serve --help'",
     "serve handlers_cli:Lines --model threads": "argument --model: invalid choice: 'threads'",
+    "serve handlers_cli:Lines --model prefork": "argument --model: worker processes come with "
+    "--workers cores or a number; see 'greensock serve --help'",
+    "serve handlers_cli:Lines --werkers 2": "unrecognized arguments: --werkers 2; see 'greensock "
+    "serve --help'",
+    "--werkers 2 serve handlers_cli:Lines": "see 'greensock --help'",
     "serve handlers_cli:Lines --drain-timeout soon": "argument --drain-timeout: 'soon' is neither "
     "a number of seconds nor 'none'; see 'greensock serve --help'",
     "serve handlers_cli:Lines --drain-timeout -1": "argument --drain-timeout: ",
@@ -317,6 +322,37 @@ def test_one_line_says_what_a_module_raises_and_where(complaint, here, code):
     assert text.startswith(f"importing 'broken_cli' ended in {path}, line {line}, with {error}")
     assert text.endswith(f"; for the traceback: {sys.executable} -c 'import broken_cli'")
     assert "\n" not in text
+
+
+SERVING = """
+import greensock
+
+class Echo(greensock.StreamRequestHandler):
+    def handle(self):
+        pass
+
+class Server(greensock.{model}, greensock.TCPServer):
+    workers = 1
+
+with Server(("127.0.0.1", 0), Echo) as server:
+    server.serve_forever()
+"""
+
+
+@pytest.mark.parametrize("options", ["", "--workers 1"])
+@pytest.mark.parametrize("model", ["GreenletMixIn", "PreforkMixIn"])
+def test_a_module_that_serves_when_it_is_imported_is_told(here, model, options):
+    """In a process of its own, which would serve for ever otherwise."""
+    (here / "serving_cli.py").write_text(SERVING.format(model=model))
+    status, out, err = command("serve", "serving_cli:Echo", *options.split(), cwd=here)
+    told = "greensock: importing 'serving_cli' called serve_forever(): put that under "
+    assert (2, "", True, 1) == (status, out, err.startswith(told), err.count("\n"))
+
+
+def test_ctrl_c_during_an_import_ends_it_without_a_word(here, capsys):
+    (here / "slow_cli.py").write_text("raise KeyboardInterrupt")
+    assert 130 == main(["serve", "slow_cli:Handler"])
+    assert ("", "") == capsys.readouterr()
 
 
 def test_it_says_where_the_project_called_a_library(complaint, here):

@@ -7,6 +7,7 @@ found out before anything starts: it costs one line on standard error and exit s
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (CommandError, EndpointError) as error:
         print(f"greensock: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT  # as a shell tells of it
     return act()
 
 
@@ -52,6 +55,13 @@ class _Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         self.formatter_class = argparse.HelpFormatter
         return super().format_help()
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        # Told here, where it is known whose they are.
+        options, unknown = super().parse_known_args(*args, **kwargs)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
 
     def error(self, message: str) -> NoReturn:
         raise CommandError(f"{message}; see '{self.prog} --help'")
@@ -95,6 +105,7 @@ def _add_serve(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     parser.add_argument(
         "--model",
+        type=_model,
         choices=_MODELS,
         default="greenlet",
         help="what runs each request: a greenlet, an OS thread, a forked process, or the server "
@@ -111,6 +122,12 @@ def _add_serve(commands: "argparse._SubParsersAction[_Parser]") -> None:
     add_ready_lag(parser)
     add_telemetry_options(parser)
     parser.set_defaults(prepare=serve.prepare)
+
+
+def _model(name: str) -> str:
+    if name == "prefork":
+        raise argparse.ArgumentTypeError("worker processes come with --workers cores or a number")
+    return name
 
 
 def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:

@@ -11,8 +11,12 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from gevent.hub import getcurrent
+
 from ..errors import CommandError
+from ..events import subscribe, unsubscribe
 from ..factories import as_factory, check_callable
+from ..interfaces import IServerStarted
 from .frames import foreign_frames
 
 _HANDLERS = (
@@ -46,8 +50,30 @@ def _module(name: str) -> ModuleType:
     here = os.getcwd()
     if here not in sys.path:
         sys.path.insert(0, here)
-    with importing(name):
+    with _only_defining(name), importing(name):
         return importlib.import_module(name)
+
+
+@contextmanager
+def _only_defining(name: str) -> Iterator[None]:
+    """CommandError if a server is served meanwhile, which would go on for ever; it is ended."""
+    here, served = getcurrent(), []
+
+    def end(event: Any) -> None:
+        if getcurrent() is here:
+            served.append(event.server)
+            event.server.shutdown()
+
+    subscribe(IServerStarted, end)
+    try:
+        yield
+    finally:
+        unsubscribe(IServerStarted, end)
+        if served:
+            raise CommandError(
+                f"importing {name!r} called serve_forever(): put that under "
+                "'if __name__ == \"__main__\":' there, so that the handler can be had alone"
+            )
 
 
 @contextmanager
