@@ -31,7 +31,7 @@ def serve(handler, options, *, transport="tcp", hint):
     try:
         server = Server((options.host, options.port), handler)
     except (OSError, OverflowError) as error:
-        raise SystemExit(f"cannot listen on {options.host}:{options.port}: {error}") from None
+        raise SystemExit(f"cannot listen: {error}") from None
     with suppress(KeyboardInterrupt), server:
         host, port = server.server_address[:2]
         hint = hint.format(host=host, port=port)

@@ -30,11 +30,17 @@ def subscribe(interface: Any, subscriber: Callable[[Any], object]) -> None:
 
     It is called where the event happened, by whichever thread or greenlet that is, and should
     be quick. What it raises is logged and stops neither the server nor other subscribers.
+    TypeError if either is something else.
     """
-    if not callable(subscriber):
+    if not hasattr(interface, "implementedBy"):
         raise TypeError(
-            f"{subscriber!r} cannot be called: use subscribe({interface.__name__}, function), "
-            "where function takes the event"
+            f"{interface!r} is no kind of event: use subscribe(IServerStarted, function), or "
+            "another interface of greensock.interfaces"
+        )
+    if not callable(subscriber) or hasattr(subscriber, "implementedBy"):
+        raise TypeError(
+            f"{subscriber!r} is no function of an event: use "
+            f"subscribe({interface.__name__}, function), where function takes the event"
         )
     _subscriptions.append((interface, subscriber))
     _forget_listeners()

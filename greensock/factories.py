@@ -1,5 +1,6 @@
 """Whatever handles requests, adapted once to what a server calls for every one of them."""
 
+import socketserver
 from functools import update_wrapper
 from typing import Any
 
@@ -51,7 +52,28 @@ def is_placeholder(handler: object) -> bool:
 def check_callable(handler: object) -> None:
     """Raise TypeError if ``handler`` is a placeholder; to be called before it is needed."""
     if is_placeholder(handler):
-        raise TypeError(f"{handler!r} handles no requests: {_EXPECTED}")
+        reason = "" if handler is None else "takes no arguments, and "
+        raise TypeError(f"{handler!r} {reason}handles no requests: {_EXPECTED}")
+
+
+def check_kind(handler: object, takes_datagrams: bool) -> None:
+    """Raise TypeError for a handler of connections where datagrams come, or the other way.
+
+    One with a ``setup`` of its own may make something of either.
+    """
+    wrong: type = socketserver.DatagramRequestHandler
+    right: type = socketserver.StreamRequestHandler
+    if takes_datagrams:
+        wrong, right = right, wrong
+    if not isinstance(handler, type) or not issubclass(handler, wrong):
+        return
+    home = next(cls.__module__ for cls in handler.__mro__ if "setup" in vars(cls))
+    if home.partition(".")[0] in ("greensock", "socketserver"):
+        what = "datagrams" if takes_datagrams else "connections"
+        raise TypeError(
+            f"{handler!r} is a {wrong.__name__}, and this server handles {what}: derive it from "
+            f"{right.__name__}"
+        )
 
 
 def _only_begins(handler):

@@ -11,6 +11,7 @@ from zope.interface import implementedBy, implementer, implementer_only
 from .interfaces import IBinding, IDatagramServer, IStreamServer
 from .net import native
 from .net.accepting import accept
+from .net.binding import told_of
 from .net.listeners import (
     BACKLOG,
     accepts_connections,
@@ -96,11 +97,13 @@ class TCPServer(BaseServer, socketserver.TCPServer):
         if not self._gs_adopted:
             self._gs_set_options()
             if self.address_family == getattr(socket, "AF_UNIX", None):
-                self._gs_unix_path = UnixPath.bind(
-                    self.socket, self.server_address, self.unix_mode, self.unix_owner
-                )
+                with told_of(self.server_address, "a path, such as 'chat.sock'"):
+                    self._gs_unix_path = UnixPath.bind(
+                        self.socket, self.server_address, self.unix_mode, self.unix_owner
+                    )
             else:
-                self.socket.bind(self.server_address)
+                with told_of(self.server_address, "(host, port), such as ('127.0.0.1', 9000)"):
+                    self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
 
     def _gs_set_options(self) -> None:

@@ -7,6 +7,7 @@ with ``_gs_``: it shares its namespace with every server ever written, and their
 ``_run``, ``_loop`` and, in ``xmlrpc.server``, ``_dispatch``.
 """
 
+import socket
 from contextlib import ExitStack
 from operator import attrgetter
 from typing import Any
@@ -17,7 +18,7 @@ from zope.interface import implementer
 from . import events
 from .callables import is_plain_class
 from .errors import AlreadyServing
-from .factories import as_factory, check_callable
+from .factories import as_factory, check_callable, check_kind
 from .interfaces import IGreenServer
 from .loop import Loop
 from .net.guards import make_guard
@@ -145,6 +146,8 @@ class Serving(Strays):
     def _gs_check_handler(self):
         if not self._gs_is_overridden("finish_request"):
             check_callable(self.RequestHandlerClass)
+            if not self._gs_is_overridden("get_request") and hasattr(self, "socket"):
+                check_kind(self.RequestHandlerClass, self.socket_type == socket.SOCK_DGRAM)
 
     def _gs_open_loop(self, hub):
         with _starting:

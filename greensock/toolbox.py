@@ -93,6 +93,14 @@ class _ThreadTask:
         return self._ended.wait(timeout)
 
 
+def _check_callable(function):
+    if not callable(function):
+        raise TypeError(
+            f"{function!r} cannot be called: write spawn(function, argument), not "
+            "spawn(function(argument))"
+        )
+
+
 @implementer(IToolbox)
 class GreenToolbox:
     """Tools for greenlets of one thread."""
@@ -100,6 +108,7 @@ class GreenToolbox:
     name = "greenlet"
 
     def spawn(self, function, *args, **kwargs):
+        _check_callable(function)
         task = _GreenTask(function, args, kwargs)
         task.start()
         return task
@@ -152,6 +161,7 @@ class ThreadToolbox(GreenThreadsToolbox):
     name = "thread"
 
     def spawn(self, function, *args, **kwargs):
+        _check_callable(function)
         return _ThreadTask(function, args, kwargs)
 
     def sleep(self, seconds):

@@ -250,6 +250,14 @@ def test_subscriber_has_to_be_callable():
         events.subscribe(IServerStarted, "print")
 
 
+@pytest.mark.parametrize("wrong", [(print, IServerStarted), ("IServerStarted", print)])
+def test_subscribing_the_other_way_round_is_told(wrong):
+    with pytest.raises(TypeError, match=r"is no kind of event: use subscribe\(IServerStarted, "):
+        events.subscribe(*wrong)
+    with pytest.raises(TypeError, match="is no function of an event"):
+        events.subscribe(IServerStarted, IServerStarted)
+
+
 def test_what_was_not_subscribed_cannot_be_unsubscribed():
     with pytest.raises(ValueError):
         events.unsubscribe(IServerStarted, print)

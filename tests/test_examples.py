@@ -30,7 +30,7 @@ def test_a_port_in_use_is_told_in_one_line(name):
         port = other.getsockname()[1]
         status, out, errors = python(EXAMPLES / f"{name}.py", "--port", port, cwd=ROOT)
     assert (1, "") == (status, out)
-    assert re.fullmatch(rf"cannot listen on \S+:{port}: .*in use\n", errors)
+    assert re.fullmatch(r"cannot listen.* in use.*\n", errors) and str(port) in errors
 
 
 @pytest.mark.worldless

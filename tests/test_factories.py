@@ -10,7 +10,13 @@ import pytest
 from zope.interface import implementer
 
 import greensock
-from greensock import BaseRequestHandler, GreenletMixIn, StreamRequestHandler, TCPServer
+from greensock import (
+    BaseRequestHandler,
+    DatagramRequestHandler,
+    GreenletMixIn,
+    StreamRequestHandler,
+    TCPServer,
+)
 from greensock.factories import as_factory, check_callable, is_placeholder
 from greensock.interfaces import IRequestHandlerFactory
 from greensock.testing import serving
@@ -231,6 +237,38 @@ def test_placeholder_is_accepted_and_refused_only_when_a_request_would_need_it(h
         for serve in server.serve_forever, server.handle_request:
             with pytest.raises(TypeError, match="handles no requests: pass a handler class"):
                 serve()
+
+
+KINDS = {
+    "tcp": (DatagramRequestHandler, socketserver.DatagramRequestHandler),
+    "udp": (StreamRequestHandler, socketserver.StreamRequestHandler),
+}
+
+
+@pytest.mark.parametrize("model", ["inline", "greenlet", "prefork"])
+@pytest.mark.parametrize("transport", KINDS)
+def test_handler_of_the_other_transport_is_told(transport, model):
+    for base in KINDS[transport]:
+        handler = type("Handler", (base,), {})
+        with greensock.server_class(model, transport)(LOCAL, handler) as server:
+            with pytest.raises(TypeError, match="Handler'> is a .* derive it from "):
+                server.serve_forever()
+
+
+def test_handler_that_sets_itself_up_may_be_of_the_other_transport():
+    class Handler(DatagramRequestHandler):
+        def setup(self):
+            self.packet = self.request.recv(100)
+
+        def handle(self):
+            self.request.sendall(self.packet)
+
+        def finish(self):
+            pass
+
+    with serving(server := TCPServer(LOCAL, Handler)), connect(server) as client:
+        client.sendall(b"hello")
+        assert b"hello" == rest(client)
 
 
 def test_handler_may_be_assigned_later():

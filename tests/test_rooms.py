@@ -99,7 +99,7 @@ def test_data_is_shared():
 
 @pytest.mark.parametrize("wrong", ["text", 1, None])
 def test_what_cannot_be_broadcast(wrong):
-    with pytest.raises(TypeError, match="bytes-like"):
+    with pytest.raises(TypeError, match="cannot be sent: give a bytes-like object, such as b'h"):
         Room().broadcast(wrong)
 
 

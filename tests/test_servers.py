@@ -1,5 +1,7 @@
 """What the servers do before, between and after requests, as ``socketserver`` does it."""
 
+import errno
+import re
 import socket
 import socketserver
 
@@ -160,6 +162,44 @@ def test_an_address_in_use_is_an_oserror_and_leaks_nothing():
         with pytest.raises(OSError, match="in use"):
             greensock.GreenletTCPServer(server.server_address, Echo)
         assert before >= descriptors()
+
+
+WRONG_PLACES = {
+    "tcp": ["127.0.0.1:9000", ["127.0.0.1", 0], ("127.0.0.1", "0"), ("127.0.0.1",), (None, 0)],
+    "unix": [("127.0.0.1", 0), None],
+}
+
+
+@pytest.mark.parametrize(
+    ("transport", "place"), [(kind, place) for kind in WRONG_PLACES for place in WRONG_PLACES[kind]]
+)
+def test_what_is_no_address_is_told(transport, place):
+    before = descriptors()
+    with pytest.raises(TypeError, match=re.escape(f"{place!r} is no address: give ")):
+        greensock.server_class("greenlet", transport)(place, Echo)
+    assert before >= descriptors()
+
+
+def test_a_wrong_port_is_told():
+    with pytest.raises(OverflowError, match="99999.* has no port from 0 to 65535"):
+        greensock.TCPServer(("127.0.0.1", 99999), Echo)
+
+
+def test_a_port_alone_is_no_address():
+    with pytest.raises(ValueError, match=r"or an address such as \('127.0.0.1', 9000\)"):
+        greensock.TCPServer(65000, Echo)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "unix"])
+def test_what_cannot_be_bound_is_named(transport, tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    kind = greensock.server_class("greenlet", transport)
+    with greensock.TCPServer(LOCAL, Echo) as other:
+        place = other.server_address if transport == "tcp" else str(path)
+        with pytest.raises(OSError, match=re.escape(f"in use: {place!r}")) as raised:
+            kind(place, Echo)
+    assert (errno.EADDRINUSE, place) == (raised.value.errno, raised.value.filename)
 
 
 def test_binding_and_listening_can_be_left_to_the_caller():

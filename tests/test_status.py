@@ -448,6 +448,11 @@ def test_it_may_be_closed_before_it_was_served():
     assert before == events._subscriptions
 
 
+def test_one_server_is_no_list_of_servers(server):
+    with pytest.raises(TypeError, match=r"is no list of servers: give \[server\]"):
+        Status(0, server)
+
+
 def test_a_port_in_use_is_an_error(status):
     """And leaves nothing behind."""
     before = list(events._subscriptions)

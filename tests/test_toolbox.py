@@ -364,6 +364,18 @@ def test_handlers_connect_to_addresses_and_names(model, place):
             assert b"b'welcome'" == rest(client)
 
 
+@pytest.mark.parametrize("toolbox", [GREEN, between_threads()], ids=str)
+def test_a_wrong_call_is_told_with_the_right_one(toolbox):
+    with pytest.raises(TypeError, match=r"None cannot be called: write spawn\(function, "):
+        toolbox.spawn(print(end=""))
+    for wrong in "localhost:80", "localhost", 80, ("localhost",):
+        with pytest.raises(TypeError, match=r"is no address: give \(host, port\), as in connect"):
+            toolbox.connect(wrong)
+    with pytest.raises(TypeError, match="'10' is no deadline: give seconds"):
+        with toolbox.deadline("10"):
+            pass
+
+
 @every_other(model=SERVERS, limit=["timeout", "deadline"])
 def test_connecting_to_who_never_answers_is_given_up(model, limit):
     """A full backlog does not answer. Nothing of the try is left open."""

@@ -23,7 +23,7 @@ def deadline(seconds):
     me = getcurrent()
     outer = ends.get(me)
     if seconds is not None:
-        mine = monotonic() + seconds
+        mine = monotonic() + left_of(seconds)
         ends[me] = mine if outer is None else min(mine, outer)
     try:
         yield
@@ -32,6 +32,16 @@ def deadline(seconds):
             ends[me] = outer
         else:
             ends.pop(me, None)
+
+
+def left_of(seconds):
+    """How long a wait of so many seconds may be, 0 if they are negative; TypeError for others."""
+    try:
+        return max(0.0, seconds)
+    except TypeError:
+        raise TypeError(
+            f"{seconds!r} is no deadline: give seconds, as in deadline(10), or None for no limit"
+        ) from None
 
 
 def remaining():
@@ -71,7 +81,7 @@ class GreenDeadline:
 
     def __enter__(self):
         if self._seconds is not None:
-            self._start(max(0.0, self._seconds), getcurrent())
+            self._start(left_of(self._seconds), getcurrent())
 
     def __exit__(self, *args):
         self._stop()

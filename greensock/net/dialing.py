@@ -65,7 +65,12 @@ def _not_allowed(address):
 
 def _places(address, resolve):
     """Family, protocol and address of each place to try, in order."""
-    host, port = address
+    try:
+        host, port = address
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{address!r} is no address: give (host, port), as in connect(('localhost', 80))"
+        ) from None
     by_family = defaultdict(list)
     try:
         found = resolve(host, port, 0, socket.SOCK_STREAM)

@@ -96,7 +96,8 @@ def adopt(source, socket_type):
         except OSError as error:
             raise ValueError(
                 f"descriptor {source} is not an open socket ({error}); "
-                f"pass the descriptor of a {wanted} socket"
+                f"pass the descriptor of a {wanted} socket, or an address such as "
+                "('127.0.0.1', 9000)"
             ) from None
     if opened.type != socket_type:
         kind = socket.SocketKind(opened.type).name

@@ -21,7 +21,14 @@ def as_octets(data):
         return data
     if isinstance(data, memoryview):
         return data.cast("B")
-    return bytes(memoryview(data))  # which might be changed
+    try:
+        view = memoryview(data)
+    except TypeError:
+        raise TypeError(
+            f"{type(data).__name__} cannot be sent: give a bytes-like object, such as b'hello' or "
+            "'hello'.encode()"
+        ) from None
+    return bytes(view)  # which might be changed
 
 
 def finish_outbox(meter, how):

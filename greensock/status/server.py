@@ -91,8 +91,8 @@ class Status(StatusServer):
     """Serves what is to be seen of other servers; see ``greensock.status``.
 
     ``address``: as for ``parse_address``, or ``(host, port)``. ``servers``: greensock's, which are
-    counted from now on, as are all others in this process. ValueError for a wrong address, OSError
-    if it cannot listen there.
+    counted from now on, as are all others in this process. ValueError for a wrong address,
+    TypeError for what is no list, OSError if it cannot listen there.
 
     ``is_ready``: set it to False to have ``/readyz`` answer 503 although all servers take
     connections, as for a while before they end.
@@ -102,6 +102,8 @@ class Status(StatusServer):
 
     def __init__(self, address: str | int | tuple[str, int], servers: Iterable[Any]) -> None:
         place = address if isinstance(address, tuple) else parse_address(address)
+        if not isinstance(servers, Iterable):
+            raise TypeError(f"{servers!r} is no list of servers: give [server]")
         self.servers = list(servers)
         self.address_family = family_of(place, socket.AF_INET)
         self.tally = Tally()
