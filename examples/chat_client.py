@@ -40,4 +40,6 @@ def main(host="localhost", port="9000"):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 3 or "-h" in sys.argv or "--help" in sys.argv:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

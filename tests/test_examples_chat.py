@@ -284,6 +284,14 @@ def test_bundled_client_says_where_nobody_answers():
 
 
 @pytest.mark.worldless
+@pytest.mark.parametrize("args", [["--help"], ["a", "b", "c"]])
+def test_bundled_client_says_how_it_is_called(args):
+    status, out, errors = python(EXAMPLES / "chat_client.py", *args, cwd=ROOT)
+    assert (1, "") == (status, out)
+    assert "python examples/chat_client.py [HOST [PORT]]" in errors
+
+
+@pytest.mark.worldless
 def test_member_is_served_by_the_command():
     with served("examples.chat:Member") as address, Person.connect(address) as ann:
         ann.enter("Ann")

@@ -123,6 +123,15 @@ def test_browsers_are_in_the_same_rooms(model, tmp_path):
         ann.hear(" QUIT ")
 
 
+def test_without_redis_py_a_bus_is_not_to_be_had(monkeypatch):
+    monkeypatch.setitem(sys.modules, "redis.connection", None)
+    for name in "redis", "places":
+        monkeypatch.delitem(sys.modules, f"greensock.bus.{name}", raising=False)
+    with pytest.raises(SystemExit) as end:
+        main(["--bus", "redis://127.0.0.1:1/0"])
+    assert "irc: --bus takes redis: pip install 'greensock[redis]'" == end.value.code
+
+
 def test_without_wsproto_a_page_is_not_to_be_had(monkeypatch):
     monkeypatch.setitem(sys.modules, "examples.irc.web", None)
     with pytest.raises(SystemExit) as end:

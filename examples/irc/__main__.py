@@ -44,8 +44,10 @@ def main(args: Sequence[str] | None = None) -> int:
 def _open(options: Any) -> Any:
     """The server, which listens. SystemExit if it cannot."""
     if options.bus is not None:
-        with open_bus(options.bus) as bus:
-            bus.open()
+        try:
+            open_bus(options.bus).close()
+        except ImportError:
+            raise SystemExit("irc: --bus takes redis: pip install 'greensock[redis]'") from None
     names: dict[str, Any] = {
         "name": options.name,
         "settings": options.settings,
