@@ -22,6 +22,21 @@ class OutsideMixIn(ModelMixIn):
         """The tools that are right in a worker, which differ under monkey patching."""
         return between_threads()
 
+    def _gs_intake(self, overridden):
+        """Take no request before there are descriptors for its worker, too."""
+        get_request, dispatch = super()._gs_intake(overridden)
+        check, besides = self._gs_check_descriptors, 0 if self._gs_takes_datagrams() else 1
+
+        def get():
+            check(besides)
+            return get_request()
+
+        return get, dispatch
+
+    def _gs_check_descriptors(self, besides):
+        """OSError unless a worker leaves ``besides`` descriptors to open."""
+        raise NotImplementedError
+
     def _gs_receive(self, request):
         """Make it portable; the worker will make it what it needs."""
         if isinstance(request, tuple):

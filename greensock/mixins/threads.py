@@ -6,7 +6,7 @@ from zope.interface import implementer
 
 from ..interfaces import IConcurrencyModel
 from ..net import native
-from ..net.threads import start_thread
+from ..net.threads import check_descriptors_for_thread, start_thread
 from .outside import OutsideMixIn
 
 
@@ -44,6 +44,9 @@ class ThreadingMixIn(OutsideMixIn):
             self._gs_note_failure(job)
             self._gs_leave_crew(job)
             raise
+
+    def _gs_check_descriptors(self, besides):
+        check_descriptors_for_thread(besides)
 
     @property
     def _threads(self):

@@ -15,6 +15,7 @@ import gevent
 from . import native
 from .hubs import discard_hub, greenlets_left
 from .leaving import note_thread
+from .shortage import check_descriptors, wait_in_loops
 from .waking import Condition
 
 
@@ -31,6 +32,15 @@ def start_thread(body, *, shown_as, daemon):
         _start_under_patching(body, shown_as, daemon)
 
 
+def check_descriptors_for_thread(besides: int) -> None:
+    """OSError unless ``start_thread`` leaves ``besides`` descriptors to open.
+
+    A thread needs some of its own under monkey patching, and is not refused for want of them.
+    """
+    if native.is_patched():
+        check_descriptors(besides + _FOR_A_HUB * (1 + len(_hubs_to_come)))
+
+
 class _Thread(threading.Thread):
     def __init__(self, body, shown_as, daemon):
         super().__init__(target=shown_as, daemon=daemon)
@@ -39,6 +49,7 @@ class _Thread(threading.Thread):
     def run(self):
         try:
             note_thread(comes_back=False)
+            wait_in_loops()
             self._body()
         finally:
             del self._body
@@ -53,6 +64,12 @@ class _Shown:
         self.ident = native.get_ident()
 
 
+# What gevent opens for the hub of a thread.
+_FOR_A_HUB = 2
+
+# A token for each thread that is about to make its hub. No lock: sets change in single steps.
+_hubs_to_come: set[object] = set()
+
 # The interpreter waits for threads of its own that are not daemons; for these we do.
 _awaited = 0
 _none_awaited = Condition()
@@ -61,10 +78,16 @@ _none_awaited = Condition()
 def _start_under_patching(body, shown_as, daemon):
     global _awaited
 
+    token = object()
+
     def run():
+        wait_in_loops()
         name = _name_as_thread(threading.current_thread(), shown_as)
         try:
             note_thread(comes_back=False)
+            with suppress(Exception):  # the body will meet it again
+                gevent.get_hub()
+            _hubs_to_come.discard(token)
             body()
         except BaseException:
             threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), _Shown(name))))
@@ -86,9 +109,11 @@ def _start_under_patching(body, shown_as, daemon):
     if not daemon:
         with _none_awaited:
             _awaited += 1
+    _hubs_to_come.add(token)
     try:
         native.start_new_thread(run, ())
     except BaseException:
+        _hubs_to_come.discard(token)
         if not daemon:
             with _none_awaited:
                 _awaited -= 1
@@ -114,6 +139,7 @@ def _name_as_thread(dummy, target):
 def _forget_threads():
     global _awaited, _none_awaited
     _awaited, _none_awaited = 0, Condition()
+    _hubs_to_come.clear()
 
 
 if hasattr(os, "register_at_fork"):
