@@ -19,8 +19,10 @@ def context_loader(
     """
 
     def load() -> ssl.SSLContext:
-        # TLS 1.2 and later, no compression, the server's choice of ciphers.
+        # No compression, the server's choice of ciphers.
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        # Some distributions leave this to the configuration of OpenSSL, which may say nothing.
+        context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
         # Under TLS 1.2 a client could have the server work for the asking.
         context.options |= ssl.OP_NO_RENEGOTIATION
         _load_own(context, cert, key)
