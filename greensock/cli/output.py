@@ -26,6 +26,16 @@ def flush() -> None:
         _give_up(error)
 
 
+def finish() -> None:
+    """See to that at the end, and that what is left of standard error is no failure, either."""
+    flush()
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:
+        sys.stderr = open(os.devnull, "w")
+
+
 def _give_up(error: OSError) -> None:
     # What is left in it would be tried again in the end, and make that a failure.
     sys.stdout = open(os.devnull, "w")

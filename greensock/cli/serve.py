@@ -19,7 +19,7 @@ from .loading import load_handler
 from .locating import locate
 from .opening import open_server, place_of
 from .options import settings_of
-from .output import flush, say
+from .output import finish, flush, say
 from .suiting import check_settings_suit
 from .telemetry import Telemetry, begin_log
 
@@ -94,7 +94,7 @@ def _serve(
     finally:
         notify("STOPPING=1", "STATUS=waiting for the handlers at work")
         gevent.joinall([gevent.spawn(_drain, server) for server in servers])
-    flush()
+    finish()
     status = int(any(task.exception is not None for task in tasks))
     if any(getattr(server, "_threads", ()) for server in servers):
         _exit_past_threads(status)

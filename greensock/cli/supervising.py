@@ -23,7 +23,7 @@ from .endpoints import Endpoint
 from .loading import load_handler
 from .locating import Location, locate
 from .opening import check_kind, open_server, place_of
-from .output import flush, say
+from .output import finish, flush, say
 from .preforking import check_workers_can
 from .suiting import check_settings_suit
 from .telemetry import begin_access_log, begin_log, told_of_status
@@ -105,7 +105,7 @@ def prepare(
             news.note_ending()
             server.server_close()
             unobserve()
-        flush()
+        finish()
         return 0
 
     return serve
