@@ -297,13 +297,14 @@ def _become(request, fds):
 def _open_output():
     """Have the standard output that python would have."""
     encoding = os.environ.get("PYTHONIOENCODING")
+    buffering = 1 if os.environ.get("PYTHONUNBUFFERED") else -1
     try:
         os.fstat(1)
     except OSError:
         sys.stdout = sys.__stdout__ = None
     else:
-        if encoding:
-            sys.stdout = sys.__stdout__ = open(1, "w", encoding=encoding, closefd=False)
+        if encoding or buffering == 1:
+            sys.stdout = sys.__stdout__ = open(1, "w", buffering, encoding=encoding, closefd=False)
 
 
 def _run(args, base):

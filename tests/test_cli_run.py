@@ -187,7 +187,7 @@ def test_a_module_that_serves_is_run(tmp_path):
     """The standard library's own web server, which ends in order on Ctrl-C."""
     (tmp_path / "page").write_text("hello")
     args = "run", "-m", "http.server", "0", "--bind", "127.0.0.1"
-    with running(*args, cwd=tmp_path) as ran:
+    with running(*args, cwd=tmp_path, environ={"PYTHONUNBUFFERED": "1"}) as ran:
         port = int(re.search(r"port (\d+)", ran.line())[1])
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/page")

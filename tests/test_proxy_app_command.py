@@ -78,9 +78,11 @@ def test_curl_gets_through_in_every_mode(model, site, tmp_path):
     options = ["--model", model, "--users", str(users), "--allow", "127.0.0.1", *places]
     fresh = model == "greenlet"
     with running(*options, lines=len(places) // 2, fresh=fresh) as (forward, *socks, http, status):
-        name = f"http://localhost:{site.partition(':')[2]}/"
+        port = site.partition(":")[2]
+        name = f"http://localhost:{port}/"
         for way in [
-            *(["--socks5", place] for place in socks),
+            # It would look the name up itself, and may prefer what is not allowed.
+            *(["--resolve", f"localhost:{port}:127.0.0.1", "--socks5", place] for place in socks),
             *(["--socks5-hostname", place] for place in socks),
             ["--proxy", f"http://{http}"],
             ["--proxytunnel", "--proxy", f"http://{http}"],

@@ -2,6 +2,7 @@
 
 import _thread
 import http.server
+import importlib
 import os
 import sys
 import time
@@ -25,7 +26,7 @@ def load(names: list[str]) -> unittest.TestSuite:
     if os.geteuid() == 0 and hasattr(http.server, "nobody_uid"):
         http.server.nobody_uid = os.geteuid
     with mock.patch("os.geteuid", lambda: 1):
-        suite = unittest.defaultTestLoader.loadTestsFromNames(names)
+        suite = unittest.defaultTestLoader.loadTestsFromNames(_there(names))
     module, world = replace.wanted()
     if world == "patched":
         # gevent's resolver keeps a thread; no test is to be blamed for the first.
@@ -36,6 +37,18 @@ def load(names: list[str]) -> unittest.TestSuite:
     if tests and module != "socketserver":
         tests.MiscTestCase.test_all = _check_all  # type: ignore[attr-defined]
     return suite
+
+
+def _there(names: list[str]) -> list[str]:
+    """Those that this Python has; LookupError if it has none."""
+    there = [name for name in names if not name.endswith("?")]
+    for name in sorted(set(names) - set(there)):
+        module, _, attribute = name[:-1].rpartition(".")
+        if hasattr(importlib.import_module(module), attribute):
+            there.append(name[:-1])
+    if not there:
+        raise LookupError(f"this Python has none of {', '.join(names)}")
+    return there
 
 
 def _cleanup_as_in_311(count: int, *_: Any) -> None:
