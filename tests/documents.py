@@ -1,6 +1,7 @@
 """What is written for readers, whose code is run as they would: README and the pages of docs/."""
 
 import json
+import os
 import re
 import textwrap
 import threading
@@ -48,7 +49,11 @@ def main(paths):
             answers.append(answer.decode())
         server.shutdown()
 
+    process = os.getpid()
+
     def started(event):
+        if os.getpid() != process:
+            return  # a worker, whose visitor could end all before the supervisor's has an answer
         threading.Thread(target=visit, args=[event.server]).start()
 
     events.subscribe(interfaces.IServerStarted, started)
