@@ -20,7 +20,7 @@ import logging
 from gevent.hub import GreenletExit
 
 from . import interfaces
-from .errors import CommandError
+from .errors import BusError, CommandError
 from .events import subscribe
 from .net.children import told_status
 from .peers import one_line
@@ -130,7 +130,7 @@ subscribe(interfaces.IWorkerEnded, _write_end)
 
 def _write_worker_failure(event):
     who = "the supervisor or its desk" if event.index is None else f"worker {event.index}"
-    if isinstance(event.error, CommandError):
+    if isinstance(event.error, (BusError, CommandError)):  # whose text says it all
         logger.error("%s failed: %s", who, event.error)
     else:
         logger.error("%s failed", who, exc_info=event.error)

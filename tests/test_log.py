@@ -6,6 +6,7 @@ import pytest
 from gevent.hub import GreenletExit
 
 from greensock import StreamRequestHandler, TCPServer, events
+from greensock.errors import BusError
 from greensock.testing import serving
 from tests.helpers import LOCAL, connect, rest
 from tests.programs import run
@@ -98,6 +99,13 @@ def test_event_is_logged(caplog, level, text, kind, fields):
     assert ("greensock", level, text) == (record.name, record.levelname, record.getMessage())
     expected = fields[-1] if level == "ERROR" else None
     assert expected == (record.exc_info and record.exc_info[1])
+
+
+def test_a_bus_that_is_not_there_needs_no_traceback(caplog):
+    error = BusError("Redis at redis://localhost/0 cannot be used: nobody listens")
+    events.emit(events.WorkerFailed, None, 1, error)
+    (record,) = caplog.records
+    assert (f"worker 1 failed: {error}", None) == (record.getMessage(), record.exc_info)
 
 
 def test_a_peer_adds_no_line_of_its_own(caplog):
