@@ -127,7 +127,7 @@ COMMAND_LINES = {
     "serve handlers_cli:Lines --bind unix:no/where": "cannot listen at unix:no/where: "
     f"{os.strerror(errno.ENOENT)}; its directory does not exist",
     "serve handlers_cli:Lines --bind unix:handlers_cli.py": "cannot listen at "
-    f"unix:handlers_cli.py: {os.strerror(errno.EADDRINUSE)}; end whatever listens there, or choose",
+    f"unix:handlers_cli.py: {os.strerror(errno.EADDRINUSE)}; what is there is no socket: remove it",
     f"serve handlers_cli:Lines --bind unix:{'x' * 200}": "AF_UNIX path too long",
     "serve handlers_cli:Lines --bind fd://99999": "cannot listen at fd://99999: it is not an open "
     f"socket ([Errno 9] {os.strerror(errno.EBADF)}); pass a socket that listens or ",

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import socketserver
+import stat
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -94,6 +95,15 @@ def _explained(endpoint: Endpoint, transport: str, error: OSError) -> str:
         remedy = ""  # it is said
     elif error.errno in (errno.EACCES, errno.EPERM):
         remedy = f"; {_NOT_ALLOWED[transport]}"
+    elif error.errno == errno.EADDRINUSE and _is_no_socket(error.filename):
+        remedy = "; what is there is no socket: remove it, or choose another place"
     else:
         remedy = _REMEDIES.get(error.errno or 0, "")
     return f"cannot listen at {endpoint}: {reason}{remedy}"
+
+
+def _is_no_socket(place: Any) -> bool:
+    """Whether it is a path, and something else than a socket is there."""
+    if not isinstance(place, (str, bytes)):
+        return False
+    return os.path.exists(place) and not stat.S_ISSOCK(os.stat(place).st_mode)
