@@ -11,6 +11,7 @@ from wsproto.events import CloseConnection
 
 from examples.irc.__main__ import main
 from examples.irc.options import parse
+from tests.commands import ROOT, python
 from tests.helpers import needs_redis
 from tests.programs import running
 from tests.redis_server import running as redis_running
@@ -121,6 +122,20 @@ def test_browsers_are_in_the_same_rooms(model, tmp_path):
         ann.hear("PRIVMSG #x :hi")
         bob.say(CloseConnection(1000))
         ann.hear(" QUIT ")
+
+
+def test_a_signal_does_not_come_before_there_is_a_hub():
+    """Its handler would make one of its own, if it came while that is made."""
+    code = (
+        "from gevent._hub_local import get_hub_if_exists\n"
+        "from examples.irc.__main__ import listen_to_signals\n"
+        "from examples.irc.server import Client, hall_class\n"
+        "with hall_class('greenlet')(('127.0.0.1', 0), Client) as server:\n"
+        "    assert get_hub_if_exists() is None\n"
+        "    listen_to_signals(server)\n"
+        "    assert get_hub_if_exists() is not None\n"
+    )
+    assert (0, "", "") == python("-c", code, cwd=ROOT)
 
 
 def test_without_redis_py_a_bus_is_not_to_be_had(monkeypatch):

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import gevent
+
 from greensock.bus import open_bus
 from greensock.errors import BusError
 from greensock.peers import address_text
@@ -114,6 +116,7 @@ def _have_descriptors() -> None:
 def listen_to_signals(server: Any) -> None:
     if server.model == "prefork":
         return  # it does so itself
+    gevent.get_hub()  # now, because whoever interrupts its making would make another one
     for number in signal.SIGINT, signal.SIGTERM:
         # Not at once: whoever is interrupted may have locked the network.
         signal.signal(number, lambda *_: server.toolbox.spawn(server.drain))

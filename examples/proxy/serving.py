@@ -157,20 +157,25 @@ class Service:
     def run(self):
         """Serve until a signal comes; the exit status."""
         with self._at_the_end:
-            for site in self._sites:
-                how = f"{self._options.workers or 'no'} workers, model {self._options.model}"
-                print(f"proxy: {site.handler.mode} on {site.name}, {how}", flush=True)
-            if self._status is not None:
-                print(f"proxy: status at {self._status.url}", flush=True)
-            if self._options.workers is not None:
-                self._sites[0].server.serve_forever()
-                return 0
-            return self._serve_all()
+            if self._options.workers is None:
+                return self._serve_all()
+            self._announce()
+            self._sites[0].server.serve_forever()
+            return 0
+
+    def _announce(self):
+        for site in self._sites:
+            how = f"{self._options.workers or 'no'} workers, model {self._options.model}"
+            print(f"proxy: {site.handler.mode} on {site.name}, {how}", flush=True)
+        if self._status is not None:
+            print(f"proxy: status at {self._status.url}", flush=True)
 
     def _serve_all(self):
+        tasks = [gevent.spawn(site.server.serve_forever) for site in self._sites]
+        gevent.sleep(0)  # until they have begun, for what was drained before cannot be served
         for number in signal.SIGINT, signal.SIGTERM:
             signal.signal(number, self._stop)
-        tasks = [gevent.spawn(site.server.serve_forever) for site in self._sites]
+        self._announce()
         gevent.joinall(tasks, count=1)  # none ends before a signal, unless it fails
         self._drain()
         gevent.joinall(tasks)
