@@ -9,6 +9,7 @@ made of a connection is left as it is, but for the hub that it waits on.
 import _socket
 import socket
 from functools import lru_cache
+from traceback import clear_frames
 from typing import Any
 
 import gevent.socket
@@ -176,15 +177,31 @@ def under_tls(sock, context, suppress_ragged_eofs=True, do_handshake_on_connect=
     }
     try:
         for_greenlets, for_threads = load_tls()
+        _check_peer(sock)
         if isinstance(sock, gevent.socket.socket):
             secure = for_greenlets(sock, _context=context, **options)
         else:
             secure = for_threads._create(sock, context=context, **options)
-    except BaseException:
+    except BaseException as error:
         sock.close()
+        # If the peer has gone since it was looked at, the descriptor is a half-made socket's, which
+        # only the error's traceback has: whoever keeps the error would keep it open.
+        clear_frames(error.__traceback__)
         raise
     secure.do_handshake_on_connect = do_handshake_on_connect
     return secure
+
+
+def _check_peer(sock):
+    """OSError, which says why, if it has gone. gevent would leave the descriptor open then."""
+    inner = raw(sock)
+    if inner is None:
+        return  # an application's own
+    try:
+        inner.getpeername()
+    except OSError:
+        inner.recv(1, socket.MSG_DONTWAIT)  # raises what the system knows of it
+        raise
 
 
 def listening_alike(sock, listener):

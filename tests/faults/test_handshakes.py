@@ -2,14 +2,15 @@
 
 import ssl
 from contextlib import suppress
-from socket import SHUT_WR
+from socket import SHUT_WR, SO_LINGER, SOL_SOCKET
 
 import pytest
 
 from greensock.interfaces import IAcceptPaused, IConnectionClosed, IHandshakeFailed, IRequestFailed
+from greensock.net import handover
 from tests import tls
 from tests.faults.injecting import assert_nothing_new, every_model, holdings, new_server
-from tests.helpers import connect, forks_beside_threads, recorded, rest, served
+from tests.helpers import connect, forks_beside_threads, recorded, rest, served, wait_until
 
 pytestmark = forks_beside_threads
 
@@ -40,6 +41,16 @@ def nothing(server):
         end(client)
 
 
+def gone(server):
+    """Reset the connection before the server has seen it."""
+    server.suspend()
+    with connect(server) as client:
+        client.setsockopt(SOL_SOCKET, SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    with recorded(IConnectionClosed) as closed:
+        server.resume()
+        wait_until(lambda: closed)
+
+
 def distrust(server):
     with pytest.raises(ssl.SSLError):
         tls.connect(server, tls.client_context(tls.OTHER))
@@ -52,7 +63,7 @@ def shout(server):
 
 
 @every_model
-@pytest.mark.parametrize("fail", [plain_text, half_a_hello, nothing, distrust])
+@pytest.mark.parametrize("fail", [plain_text, half_a_hello, nothing, gone, distrust])
 def test_a_handshake_that_fails_costs_one_connection(model, fail):
     server = new_server(model, ssl_context=tls.shared_server_context())
     kinds = IHandshakeFailed, IRequestFailed, IAcceptPaused
@@ -71,3 +82,11 @@ def test_a_handshake_that_fails_costs_one_connection(model, fail):
     assert told == ([] if model == "fork" else 2 * ["HandshakeFailed"])
     reasons = [event.connection.reason for event in closed]
     assert ["finished", *2 * ["handshake"], "finished"] == reasons
+
+
+@every_model
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_who_goes_as_tls_begins_leaves_nothing_either(model, monkeypatch):
+    """Nor does whoever keeps the error keep a descriptor, which Python warns of."""
+    monkeypatch.setattr(handover, "_check_peer", lambda sock: None)
+    test_a_handshake_that_fails_costs_one_connection(model, gone)
