@@ -177,6 +177,23 @@ def test_ctrl_c_reaches_the_main_program_past_a_handler(tmp_path):
         assert (0, "main\n", "") == ran.end()
 
 
+WAITS_FOR_CTRL_C = """
+import gevent, os, signal, time
+
+gevent.get_hub().loop.run_callback(os.kill, os.getpid(), signal.SIGINT)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("ends")
+"""
+
+
+def test_ctrl_c_is_not_printed_for_a_program_that_expects_it(tmp_path):
+    """Though it comes to the hub while the program waits, and no server is there."""
+    (tmp_path / "program.py").write_text(WAITS_FOR_CTRL_C)
+    assert (0, "ends\n", "") == command("run", "program.py", cwd=tmp_path, measured=True)
+
+
 def test_an_ignored_ctrl_c_stays_ignored(tmp_path):
     (tmp_path / "looks.py").write_text("import signal; print(signal.getsignal(2).name)")
     ended = command("run", "looks.py", cwd=tmp_path, measured=True, first=IGNORE_CTRL_C)

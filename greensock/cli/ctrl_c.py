@@ -6,6 +6,8 @@ import signal
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import getcurrent
 
+from ..net.hubs import pass_ctrl_c_on
+
 
 def keep_ctrl_c_to_this_greenlet() -> None:
     """Have Ctrl-C raise KeyboardInterrupt here, whichever greenlet it interrupts.
@@ -19,7 +21,9 @@ def keep_ctrl_c_to_this_greenlet() -> None:
 
     def interrupt(number: int, frame: object) -> None:
         here, hub = getcurrent(), get_hub_if_exists()
-        # The hub passes on what is raised in it. A forked child may have no use for this greenlet.
+        if here is hub:
+            pass_ctrl_c_on(hub)
+        # A forked child may have no use for this greenlet.
         if here in (main, hub) or os.getpid() != process:
             raise KeyboardInterrupt
         hub.loop.run_callback(here.switch)

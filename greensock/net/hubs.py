@@ -131,8 +131,8 @@ def _destroy(hub):
     del hub.handle_error
 
 
-def _pass_ctrl_c_on(hub):
-    # The hub raises it in the main greenlet anyway; it need not print it as well.
+def pass_ctrl_c_on(hub: Any) -> None:
+    """Have the hub print no KeyboardInterrupt: it raises it in the main greenlet anyway."""
     if KeyboardInterrupt not in hub.NOT_ERROR:
         hub.NOT_ERROR += (KeyboardInterrupt,)
 
@@ -145,7 +145,7 @@ def borrowed_hub():
     """
     passing = get_hub_if_exists() is None and not in_main_thread() and is_bottom(getcurrent())
     hub = get_hub()
-    _pass_ctrl_c_on(hub)
+    pass_ctrl_c_on(hub)
     if in_main_thread():
         hear_signals(hub)
     note_thread(comes_back=True)
@@ -193,4 +193,4 @@ def start_afresh_in_child() -> None:
         if native.get_ident() != MAIN_THREAD_IDENT:
             set_hub(make_hub())
             hear_signals(get_hub())  # which only a default loop does of itself
-        _pass_ctrl_c_on(get_hub())
+        pass_ctrl_c_on(get_hub())
