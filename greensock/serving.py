@@ -8,7 +8,7 @@ with ``_gs_``: it shares its namespace with every server ever written, and their
 """
 
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from operator import attrgetter
 from typing import Any
 
@@ -21,6 +21,8 @@ from .errors import AlreadyServing
 from .factories import as_factory, check_callable, check_kind
 from .interfaces import IGreenServer
 from .loop import Loop
+from .net import native
+from .net.crossing import Event
 from .net.guards import make_guard
 from .net.hubs import borrowed_hub, in_main_thread, is_bottom
 from .steps import STEPS, own_steps
@@ -30,10 +32,19 @@ from .toolbox import GREEN
 _starting = make_guard()
 
 
+class _Beginning:
+    """``serve_forever`` before it has a loop: ``thread`` is in it, and ``ended`` tells its end."""
+
+    def __init__(self):
+        self.thread = native.get_ident()
+        self.ended = Event()
+
+
 @implementer(IGreenServer)
 class Serving(Strays):
     """``serve_forever``, ``handle_request`` and ``shutdown`` on the hub of the calling thread."""
 
+    _gs_beginning: _Beginning | None = None
     _gs_was_served = False
     _gs_stop_on_start = False
     _gs_is_plain_class = False
@@ -69,10 +80,10 @@ class Serving(Strays):
         ``poll_interval``: seconds within which an overridden ``service_actions`` is called
         again. Nothing else waits for it.
         """
-        self._gs_check_handler()
-        self._gs_check_settings()
-        with ExitStack() as at_the_end, borrowed_hub() as hub:
+        with self._gs_begin(), ExitStack() as at_the_end, borrowed_hub() as hub:
             loop = self._gs_open_loop(hub)
+            if loop is None:
+                return
             at_the_end.callback(loop.announce_end)
             try:
                 loop.run(poll_interval if self._gs_is_overridden("service_actions") else None)
@@ -116,9 +127,11 @@ class Serving(Strays):
             # serve_forever may be starting in another thread at this very moment. No lock: a
             # signal handler may have interrupted whoever holds it.
             self._gs_stop_on_start = True
-            loop = self._gs_loop
+            beginning, loop = self._gs_beginning, self._gs_loop
             if loop is not None:
                 self._gs_stop_on_start = False
+            elif beginning is not None and beginning.thread != native.get_ident():
+                beginning.ended.wait()
         if loop is None or not loop.serving:
             return
         loop.stop()
@@ -149,7 +162,24 @@ class Serving(Strays):
             if not self._gs_is_overridden("get_request") and hasattr(self, "socket"):
                 check_kind(self.RequestHandlerClass, self.socket_type == socket.SOCK_DGRAM)
 
+    @contextmanager
+    def _gs_begin(self):
+        """Check everything, and have who shuts down before there is a loop wait for the end."""
+        beginning = self._gs_beginning = _Beginning()
+        try:
+            self._gs_check_handler()
+            self._gs_check_settings()
+            yield
+        finally:
+            if self._gs_beginning is beginning:
+                self._gs_beginning = None
+            beginning.ended.set()
+
     def _gs_open_loop(self, hub):
+        """The loop to run, or None for a server that was shut down and closed before it began."""
+        if self._gs_stop_on_start and self.fileno() < 0:
+            self._gs_stop_on_start = False
+            return None
         with _starting:
             if self._gs_loop is not None:
                 raise AlreadyServing(

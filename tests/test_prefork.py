@@ -278,7 +278,7 @@ def test_a_worker_may_be_forked_while_another_server_is_about_to_serve(mailbox):
             mailbox.get()
             server.add_worker()
             wait_until(lambda: len(of(record, IWorkerStarted)) == 2)
-            hesitant.shutdown()  # as soon as it begins
+        hesitant.shutdown()
         serving.end()
         hesitant.server_close()
 

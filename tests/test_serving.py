@@ -114,6 +114,40 @@ def test_shutdown_before_serving_is_remembered(model):
 
 
 @every_model
+def test_serving_returns_at_once_if_it_was_shut_down_and_closed_before(model):
+    """As when the thread that is to serve begins late."""
+    server = new_server(model)
+    server.shutdown()
+    server.server_close()
+    server.serve_forever()
+    with pytest.raises(ValueError, match="its socket is closed"):
+        server.serve_forever()
+
+
+@every_model
+def test_shutdown_waits_for_the_end_of_what_is_only_starting(model):
+    """Even if there is no loop yet."""
+    asked, seen = [], []
+
+    with recorded(IServerStarted, IServerStopped) as record, new_server(model) as server:
+        open_loop = server._gs_open_loop
+
+        def open_late(hub):
+            asked.append(Call("thread", shut_down))
+            wait_until(lambda: server._gs_stop_on_start)
+            return open_loop(hub)
+
+        def shut_down():
+            server.shutdown()
+            seen.extend(type(event).__name__ for event in record)
+
+        server._gs_open_loop = open_late
+        Call("thread", server.serve_forever).end()
+        asked.pop().end()
+    assert ["ServerStarted", "ServerStopped"] == seen
+
+
+@every_model
 def test_shutdown_twice_does_not_spoil_the_next_serve_forever(model):
     with new_server(model) as server:
         for _ in range(2):

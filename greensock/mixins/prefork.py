@@ -100,10 +100,10 @@ class PreforkMixIn(Working):
             super().serve_forever(poll_interval)
             return
         self._gs_poll_interval = poll_interval
-        self._gs_check_handler()
-        self._gs_check_settings()
-        with ExitStack() as at_the_end:
+        with self._gs_begin(), ExitStack() as at_the_end:
             supervisor = self._gs_open_loop(None)
+            if supervisor is None:
+                return
             at_the_end.callback(supervisor.announce_end)
             try:
                 supervisor.run()

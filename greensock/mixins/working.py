@@ -48,6 +48,7 @@ class Working(Fronting):
         if not slot.has_own_queue:
             self._gs_requests_per_turn = 1  # leave some to the others
         self._gs_was_served = self._gs_stop_on_start = False
+        self._gs_beginning = None
         self._gs_context_from = None  # certificates may have changed since
         self.worker_index = slot.index
 
