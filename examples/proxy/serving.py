@@ -165,8 +165,10 @@ class Service:
 
     def _announce(self):
         for site in self._sites:
-            how = f"{self._options.workers or 'no'} workers, model {self._options.model}"
-            print(f"proxy: {site.handler.mode} on {site.name}, {how}", flush=True)
+            place = f"proxy: {site.handler.mode} on {site.name}"
+            if self._options.workers is not None:
+                place += f", {self._options.workers} workers"
+            print(f"{place}, model {self._options.model}", flush=True)
         if self._status is not None:
             print(f"proxy: status at {self._status.url}", flush=True)
 

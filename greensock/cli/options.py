@@ -6,6 +6,7 @@ from typing import Any
 from ..errors import CommandError
 from ..net.proxy_parser import load_library
 from ..settings import OVERLOAD, PROXY_PROTOCOL, SETTINGS, SLOW_CONSUMER
+from .messaging import add_bus
 from .preforking import add_worker_settings, check_worker_settings
 from .values import (
     count,
@@ -35,6 +36,7 @@ def add_settings(parser: ArgumentParser) -> None:
     _add_proxies(parser)
     _add_sockets(parser)
     _add_greenlets(parser)
+    add_bus(parser)
     add_worker_settings(parser)
 
 
@@ -220,7 +222,8 @@ def _add_greenlets(parser: ArgumentParser) -> None:
 
 def settings_of(options: Namespace) -> dict[str, Any]:
     """The settings that were given, by name; CommandError if some make no sense together."""
-    settings = {name: value for name, value in vars(options).items() if name in SETTINGS}
+    names = SETTINGS.keys() | {"bus"}
+    settings = {name: value for name, value in vars(options).items() if name in names}
     check_worker_settings(options, settings)
     _check_proxies(settings)
     has_tls = options.tls_cert is not None

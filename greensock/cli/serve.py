@@ -17,6 +17,7 @@ from . import supervising
 from .endpoints import parse_endpoint
 from .loading import load_handler
 from .locating import locate
+from .messaging import check_bus
 from .opening import open_server, place_of
 from .options import settings_of
 from .output import finish, flush, say
@@ -32,6 +33,8 @@ def prepare(options: Namespace) -> Callable[[], int]:
     """Open what is asked for; return the function that serves it and returns the exit status."""
     endpoints = [parse_endpoint(text) for text in options.bind or [DEFAULT]]
     settings = settings_of(options)
+    if "bus" in settings:
+        check_bus(settings["bus"])
     if "workers" in settings:
         return supervising.prepare(options, endpoints, settings)
     handler = load_handler(options.handler)

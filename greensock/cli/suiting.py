@@ -10,7 +10,7 @@ from .options import flag
 from .preforking import WORKER_SETTINGS
 
 _FOR_DATAGRAMS = {"accept_rate", "accept_burst", "drain_timeout"}
-_FOR_ALL = {*WORKER_SETTINGS, "worker_model", "ready_lag"}
+_FOR_ALL = {*WORKER_SETTINGS, "worker_model", "ready_lag", "bus"}
 _FOR_PATHS = {"unix_mode", "unix_owner"}
 _FOR_GREENLETS = {"max_workers", "reuse_greenlets"}
 _SHOWN = {
