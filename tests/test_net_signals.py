@@ -1,5 +1,6 @@
 """A signal that comes while the hub waits is handled at once."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -81,10 +82,22 @@ def test_whoever_listens_for_signals_already_goes_on():
     ours, theirs = socket.socketpair()
     with ours, theirs, greensock.TCPServer(("127.0.0.1", 0), Echo) as server:
         ours.setblocking(False)
-        before = signal.set_wakeup_fd(ours.fileno())
+        signal.set_wakeup_fd(ours.fileno())
         server.timeout = 0
         server.handle_request()
-        assert ours.fileno() == signal.set_wakeup_fd(before)
+        assert ours.fileno() == signal.set_wakeup_fd(-1)
+
+
+def test_whoever_has_closed_what_they_listened_with_is_in_nobodys_way():
+    ours, theirs = socket.socketpair()
+    with ours, theirs, greensock.TCPServer(("127.0.0.1", 0), Echo) as server:
+        ours.setblocking(False)
+        descriptor = fcntl.fcntl(ours, fcntl.F_DUPFD, 500)  # which nothing else will be
+        signal.set_wakeup_fd(descriptor)
+        native.close(descriptor)
+        server.timeout = 0
+        server.handle_request()
+        assert descriptor != signal.set_wakeup_fd(-1)
 
 
 @pytest.mark.parametrize("has_hub", [True, False])

@@ -246,10 +246,10 @@ def test_who_reads_slowly_is_not_stuck(model):
             self.request.sendall(bytes(16 << 20))
 
     with recorded(IConnectionCut) as record:
-        with served(new_server(Sends, model, send_timeout=AMPLE)) as server:
+        with served(new_server(Sends, model, send_timeout=2 * AMPLE)) as server:
             with connect(server) as client:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
-                total, pauses = 0, 8
+                total, pauses = 0, 12
                 while data := client.recv(1 << 20):
                     total += len(data)
                     if pauses and total > (16 << 20) // pauses:

@@ -9,6 +9,7 @@ thread's hub sees it.
 import _signal  # type: ignore[import-not-found]  # its enums cost more than the calls
 import os
 import sys
+from contextlib import suppress
 from functools import partial
 from signal import SIG_BLOCK
 from types import FrameType
@@ -63,7 +64,8 @@ def hear_signals(hub: Any) -> None:
         old, _ear = _ear, _Ear(hub)
     former = _set_wakeup_fd(_ear.theirs, warn_on_full_buffer=False)
     if former not in (-1, _ear.theirs, old and old.theirs):
-        _set_wakeup_fd(former)
+        with suppress(OSError, ValueError):  # it was closed, and may be something else by now
+            _set_wakeup_fd(former)
     if old is not None:
         old.close()  # the main thread's hub was destroyed, and it has a new one
 

@@ -6,7 +6,7 @@ import select
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 
@@ -33,7 +33,8 @@ class Diary:
 
     def write(self, word: str) -> None:
         """Add a word, and by which process; one write, so that words do not mix."""
-        self._writer.write(f"{word} {os.getpid()}\n".encode())
+        with suppress(ValueError):  # it is closed, and a worker that nobody has waited for is late
+            self._writer.write(f"{word} {os.getpid()}\n".encode())
 
     def entries(self) -> list[tuple[str, int]]:
         """All there is so far, as (word, process)."""
