@@ -2,8 +2,11 @@
 
 import os
 import socket
+import socketserver
 
-from greensock import ForkingTCPServer, StreamRequestHandler
+import pytest
+
+from greensock import ForkingMixIn, ForkingTCPServer, StreamRequestHandler
 from tests.helpers import LOCAL, connect, forks_beside_threads, rest, served
 
 pytestmark = forks_beside_threads
@@ -19,9 +22,14 @@ class End(StreamRequestHandler):
             self.wfile.write(b"done\n")
 
 
-def test_ending_the_server_in_a_child_ends_nothing_else():
+class OverTheStandardLibrary(ForkingMixIn, socketserver.TCPServer):
+    """Its listener is gevent's under monkey patching."""
+
+
+@pytest.mark.parametrize("kind", [ForkingTCPServer, OverTheStandardLibrary])
+def test_ending_the_server_in_a_child_ends_nothing_else(kind):
     """The parent goes on serving, and a sibling at work is neither waited for nor killed."""
-    with served(ForkingTCPServer(LOCAL, End)) as server, connect(server) as sibling:
+    with served(kind(LOCAL, End), "greenlet") as server, connect(server) as sibling:
         assert sibling.recv(20).strip().isdigit()
         for how in b"shutdown\n", b"server_close\n", b"collect_children\n", b"handle_timeout\n":
             with connect(server) as client:

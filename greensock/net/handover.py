@@ -41,7 +41,7 @@ def cooperative(sock):
     if type(sock) is native.Socket:
         return _rebuilt(CooperativeSocket, sock)
     if is_tls(sock) and isinstance(sock, gevent.socket.socket):
-        _bring_home(sock)
+        bring_home(sock)
     return sock
 
 
@@ -71,10 +71,10 @@ def _rebuilt(kind, sock):
     return rebuilt
 
 
-def _bring_home(sock):
-    """Have ``sock``, which nobody waits on, wait on this thread's hub.
+def bring_home(sock):
+    """Have ``sock``, a gevent socket which nobody waits on, wait on this thread's hub.
 
-    TLS cannot be taken to another socket.
+    For TLS, which cannot be taken to another socket, and for who closes what a parent's hub has.
     """
     hub = get_hub()
     if sock.hub is hub:

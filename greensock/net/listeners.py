@@ -5,8 +5,10 @@ import struct
 from typing import Any
 from weakref import WeakSet
 
+import gevent.socket
+
 from . import native
-from .handover import portable, raw
+from .handover import bring_home, portable, raw
 
 # Linux caps it at net.core.somaxconn. A short queue makes clients of a burst wait a second.
 BACKLOG = max(128, socket.SOMAXCONN)
@@ -64,6 +66,8 @@ def close_all_in_child(*but: Any) -> None:
     for listener in _listening:
         inner = raw(listener)
         if inner is not None and inner not in kept:
+            if isinstance(listener, gevent.socket.socket) and inner.fileno() >= 0:
+                bring_home(listener)  # or else a handler that closes its server would fail
             inner.close()
     for descriptor in _others:
         descriptor.close()
