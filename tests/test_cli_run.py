@@ -222,7 +222,7 @@ told = dict(
     argv=sys.argv, path=sys.path, name=__name__, file=__file__, package=__package__,
     cached=globals().get("__cached__"), spec=spec and (spec.name, spec.origin, spec.parent),
     loader=type(__loader__).__name__, builtins=type(__builtins__).__name__,
-    itself=vars(sys.modules["__main__"]) is globals(),
+    itself=vars(sys.modules["__main__"]) is globals(), names=sorted(globals()),
 )
 
 print(told)

@@ -95,6 +95,8 @@ def _from(spec: ModuleSpec) -> Program:
 def _main(**attributes: object) -> ModuleType:
     main = ModuleType("__main__")
     vars(main).update({"__builtins__": builtins, "__cached__": None} | attributes)
+    if sys.version_info < (3, 14):
+        main.__annotations__ = {}
     return main
 
 
