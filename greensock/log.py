@@ -15,6 +15,7 @@ INFO      accepting goes on, a connection was refused, a TLS handshake failed, a
 Where logging is not configured, Python prints what is WARNING or worse on standard error.
 """
 
+import errno
 import logging
 
 from gevent.hub import GreenletExit
@@ -47,12 +48,19 @@ def _write_failure(event):
         logger.error("request from %s failed", one_line(event.client_address), exc_info=event.error)
 
 
+def _write_pause(event):
+    text = "accepting is paused: %s"
+    if getattr(event.error, "errno", None) == errno.EINVAL:  # accept(2) has it for nothing else
+        text += "; the socket does not listen: call server_bind() and server_activate()"
+    logger.warning(text, _shown(event.error))
+
+
 subscribe(interfaces.IRequestFailed, _write_failure)
 subscribe(
     interfaces.IAcceptFailed,
     lambda event: logger.error("get_request failed", exc_info=event.error),
 )
-_write(interfaces.IAcceptPaused, logging.WARNING, "accepting is paused: %s", "error")
+subscribe(interfaces.IAcceptPaused, _write_pause)
 _write(interfaces.IAcceptResumed, logging.INFO, "accepting again after %.3f s", "seconds")
 _write(
     interfaces.IConnectionCut,

@@ -8,7 +8,7 @@ from gevent.hub import GreenletExit
 from greensock import StreamRequestHandler, TCPServer, events
 from greensock.errors import BusError
 from greensock.testing import serving
-from tests.helpers import LOCAL, connect, rest
+from tests.helpers import LOCAL, connect, rest, served, wait_until
 from tests.programs import run
 
 PEER = ("127.0.0.1", 9)
@@ -117,6 +117,15 @@ def test_a_peer_adds_no_line_of_its_own(caplog):
         events.emit(events.RequestFailed, "server", path, raised(SystemExit))
     assert [] == [record for record in caplog.records if "\n" in record.getMessage()]
     assert 3 == len(caplog.records)
+
+
+def test_who_has_forgotten_to_listen_is_told(caplog):
+    with served(TCPServer(LOCAL, StreamRequestHandler, bind_and_activate=False)):
+        wait_until(lambda: caplog.records)
+    [record] = caplog.records
+    assert record.getMessage().endswith(
+        "] Invalid argument; the socket does not listen: call server_bind() and server_activate()"
+    )
 
 
 def test_serving_is_not_logged(caplog):
