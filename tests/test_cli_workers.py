@@ -178,6 +178,7 @@ def test_ttin_and_ttou(service):
 def test_usr1_begins_logs_anew(service, here):
     """In every worker; the access log has whole lines, whoever wrote them."""
     service.pids(2)
+    wait_until((here / "access.log").read_text)
     for name in "own", "access":
         (here / f"{name}.log").rename(here / f"{name}.1")
     os.killpg(service.command.pid, signal.SIGUSR1)  # who is none of its business stays alive
