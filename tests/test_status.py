@@ -241,10 +241,11 @@ def test_of_many_connections_the_oldest_are_listed(server, status, monkeypatch):
 
 def test_statistics_are_of_the_servers(mailbox):
     """And not of those who look at them."""
-    with subscribed(IConnectionClosed, lambda event: mailbox.put(event.connection.reason)):
-        server = greensock.ThreadingTCPServer(LOCAL, Shout)
-        server.max_connections = 50
-        with served(Status(0, [server])) as status, served(server):
+    server = greensock.ThreadingTCPServer(LOCAL, Shout)
+    server.max_connections = 50
+    with served(Status(0, [server])) as status, served(server):
+        # After the status has subscribed: what is told here is counted by then.
+        with subscribed(IConnectionClosed, lambda event: mailbox.put(event.connection.reason)):
             data(status, "/stats.json")
             mailbox.get()
             ask(server)
