@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import socketserver
 import ssl
 import subprocess
 
@@ -205,6 +206,20 @@ def test_a_server_may_wrap_its_listener_when_it_is_activated(model):
 
     with served(Secure(LOCAL, Shout)) as server:
         assert b"HELLO\n" == shout(server)
+
+
+@pytest.mark.parametrize("share", ["reuseport", "listener", "balance"])
+def test_workers_share_a_wrapped_listener_of_the_standard_library(share):
+    class Secure(greensock.PreforkMixIn, socketserver.TCPServer):
+        workers = 2
+
+        def server_activate(self):
+            super().server_activate()
+            self.socket = tls.shared_server_context().wrap_socket(self.socket, server_side=True)
+
+    Secure.share = share
+    with served(Secure(LOCAL, Shout)) as server:
+        assert [b"HELLO\n"] * 4 == [shout(server) for _ in range(4)]
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl command")

@@ -64,13 +64,20 @@ def close_all_in_child(*but: Any) -> None:
     """
     kept = [raw(listener) for listener in but]
     for listener in _listening:
-        inner = raw(listener)
-        if inner is not None and inner not in kept:
-            if isinstance(listener, gevent.socket.socket) and inner.fileno() >= 0:
-                bring_home(listener)  # or else a handler that closes its server would fail
-            inner.close()
+        if raw(listener) not in kept:
+            close_in_child(listener)
     for descriptor in _others:
         descriptor.close()
+
+
+def close_in_child(listener: Any) -> None:
+    """Close a listener of the parent's past the hub it may belong to."""
+    inner = raw(listener)
+    if inner is None:
+        return
+    if isinstance(listener, gevent.socket.socket) and inner.fileno() >= 0:
+        bring_home(listener)  # or else whoever closes it once more would fail
+    inner.close()
 
 
 def family_of(address, family):

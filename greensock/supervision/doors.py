@@ -2,7 +2,7 @@
 
 import os
 
-from ..net.listeners import close_all_in_child
+from ..net.listeners import close_all_in_child, close_in_child
 from ..net.newcomers import keep_newcomers_out
 from .roster import Roster
 
@@ -67,8 +67,8 @@ class Doors(Roster):
         close_all_in_child(*([server.socket, server._gs_site] if at_desk else [slot.listener]))
         for other in self.slots:
             if other.listener is not slot.listener:
-                other.close()
-            elif other.pushing is not None:
+                close_in_child(other.listener)
+            if other.pushing is not None:
                 other.pushing.close()
         for _, worker in self._everybody:
             worker.forget()

@@ -11,7 +11,7 @@ import socket
 from typing import Any
 
 from ..net import native
-from ..net.handover import family_of, type_of
+from ..net.handover import family_of, raw, type_of
 
 # Bytes of an address, at most: a path of 108 bytes, and what marshal needs beside it.
 _LONGEST = 512
@@ -29,7 +29,8 @@ class Taking(native.Socket):
     @classmethod
     def of(cls, listener, fd):
         """One that passes for ``listener``."""
-        taking = cls(family_of(listener), type_of(listener), listener.proto, fileno=fd)
+        inner = raw(listener)
+        taking = cls(family_of(inner), type_of(inner), inner.proto, fileno=fd)
         taking._name = listener.getsockname()
         return taking
 
