@@ -1,3 +1,5 @@
+"""What OpenSSL says of one connection is not put down to another."""
+
 import errno
 import os
 import ssl
