@@ -2,10 +2,8 @@
 
 import http.server
 import os
-import shutil
 import socket
 import ssl
-import subprocess
 
 import gevent
 import gevent.ssl
@@ -45,9 +43,6 @@ MIXINS = {
 
 every_model = pytest.mark.parametrize("model", MODELS)
 every_mixin = pytest.mark.parametrize("mixin", MIXINS.values(), ids=MIXINS)
-needs_openssl = pytest.mark.skipif(
-    shutil.which("openssl") is None, reason="there is no openssl command"
-)
 
 
 def server_class(model, kind="tcp", **attributes):
@@ -425,7 +420,7 @@ def test_the_end_is_announced_after_a_failure_too(model):
             assert b"so far" == rest(client)
 
 
-@needs_openssl
+@tls.needs_openssl
 @every_model
 def test_openssl_is_a_client(model, tmp_path):
     context = tls.server_context()
@@ -433,20 +428,11 @@ def test_openssl_is_a_client(model, tmp_path):
     trusted = tmp_path / "trusted.pem"
     trusted.write_text(tls.public(tls.CERTIFICATE))
     with served(server_class(model, ssl_context=context)(LOCAL, Shout)) as server:
-        host, port = server.server_address
         options = ["-CAfile", trusted, "-verify_return_error", "-servername", "localhost"]
-        finished = subprocess.run(
-            ["openssl", "s_client", "-connect", f"{host}:{port}", "-ign_eof", "-alpn", "shout"]
-            + options,
-            input=b"hello\n",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=PATIENCE,
-            check=False,
-        )
-    assert 0 == finished.returncode  # it was told the end
+        status, out = tls.s_client(server, "-ign_eof", "-alpn", "shout", *options)
+    assert 0 == status  # it was told the end
     for text in b"HELLO\n", b"ALPN protocol: shout", b"Verify return code: 0 (ok)":
-        assert text in finished.stdout
+        assert text in out
 
 
 # What goes over it

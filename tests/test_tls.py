@@ -1,10 +1,8 @@
 """Servers whose listener was wrapped for TLS: their workers shake hands, never the accept loop."""
 
-import shutil
 import socket
 import socketserver
 import ssl
-import subprocess
 
 import gevent
 import pytest
@@ -222,20 +220,11 @@ def test_workers_share_a_wrapped_listener_of_the_standard_library(share):
         assert [b"HELLO\n"] * 4 == [shout(server) for _ in range(4)]
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl command")
+@tls.needs_openssl
 @concurrent_models
 def test_openssl_is_a_client(model):
     with served(secure(model, Shout)) as server:
-        host, port = server.server_address
-        finished = subprocess.run(
-            ["openssl", "s_client", "-connect", f"{host}:{port}", "-quiet"],
-            input=b"hello\n",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=PATIENCE,
-            check=False,
-        )
-    assert b"HELLO\n" == finished.stdout
+        assert b"HELLO\n" == tls.s_client(server, "-quiet")[1]
 
 
 class Floods(StreamRequestHandler):

@@ -1,13 +1,16 @@
 """Two certificates for localhost, and both ends of TLS. They are good for nothing but tests."""
 
 import os
+import shutil
 import socket
 import ssl
+import subprocess
 import tempfile
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 
 import gevent.ssl
+import pytest
 
 from greensock.net import native
 from tests import helpers
@@ -168,6 +171,24 @@ def connect(server, context=None, **options):
         server_hostname="localhost",
         **options,
     )
+
+
+needs_openssl = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="there is no openssl command"
+)
+
+
+def s_client(server, *options):
+    """The exit status and the output of an openssl that says hello to ``server``."""
+    place = "%s:%d" % server.server_address
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    # Until it is there the server takes nobody: a child that is forked meanwhile would hold a pipe
+    # whose end is what subprocess waits for.
+    server.suspend()
+    with subprocess.Popen(["openssl", "s_client", "-connect", place, *options], **pipes) as client:
+        server.resume()
+        out, _ = client.communicate(b"hello\n", timeout=helpers.PATIENCE)
+    return client.returncode, out
 
 
 @contextmanager
