@@ -151,6 +151,7 @@ def forks(count, _):
 def threads(count, megabytes):
     """Threads that use gevent give everything back."""
     with served(new_server("thread", Spawn), "greenlet") as server:
+        answered(server, 0)  # which opens what clients are started by, and that stays
         before = descriptors()
         answered(server, min(count, 1000))
         wait_until(lambda: descriptors() <= before)  # the last threads have ended
