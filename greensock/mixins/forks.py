@@ -18,7 +18,6 @@ from ..net.crew import Job
 from ..net.hubs import in_hub
 from ..net.listeners import close_all_in_child
 from ..net.shared_connections import SharedConnection
-from ..net.shortage import check_descriptors
 from ..net.threads import start_thread
 from ..net.wardens import WATCHFUL
 from .outside import OutsideMixIn
@@ -63,8 +62,8 @@ class ForkingMixIn(OutsideMixIn):
             raise
         self._gs_note_forked(job)
 
-    def _gs_check_descriptors(self, besides):
-        check_descriptors(besides + 1)  # a child takes one to tell of its end
+    def _gs_descriptors_of_worker(self):
+        return 1  # which tells of its end
 
     def _gs_note_forked(self, job):
         """A child has the request from now on."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from ..net import handover, native
 from ..net.bounded import BoundedSocket
+from ..net.shortage import check_descriptors
 from ..toolbox import between_threads
 from .base import ModelMixIn
 
@@ -25,17 +26,19 @@ class OutsideMixIn(ModelMixIn):
     def _gs_intake(self, overridden):
         """Take no request before there are descriptors for its worker, too."""
         get_request, dispatch = super()._gs_intake(overridden)
-        check, besides = self._gs_check_descriptors, 0 if self._gs_takes_datagrams() else 1
+        own = 0 if self._gs_takes_datagrams() else 1
 
         def get():
-            check(besides)
+            of_worker = self._gs_descriptors_of_worker()
+            if of_worker:
+                check_descriptors(of_worker + own)
             return get_request()
 
         return get, dispatch
 
-    def _gs_check_descriptors(self, besides):
-        """OSError unless a worker leaves ``besides`` descriptors to open."""
-        raise NotImplementedError
+    def _gs_descriptors_of_worker(self):
+        """How many the next worker takes before it begins."""
+        return 0
 
     def _gs_receive(self, request):
         """Make it portable; the worker will make it what it needs."""

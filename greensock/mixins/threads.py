@@ -6,7 +6,7 @@ from zope.interface import implementer
 
 from ..interfaces import IConcurrencyModel
 from ..net import native
-from ..net.threads import check_descriptors_for_thread, start_thread
+from ..net.threads import descriptors_for_thread, start_thread
 from .outside import OutsideMixIn
 
 
@@ -45,8 +45,8 @@ class ThreadingMixIn(OutsideMixIn):
             self._gs_leave_crew(job)
             raise
 
-    def _gs_check_descriptors(self, besides):
-        check_descriptors_for_thread(besides)
+    def _gs_descriptors_of_worker(self):
+        return descriptors_for_thread()
 
     @property
     def _threads(self):

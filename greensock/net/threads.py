@@ -15,7 +15,7 @@ import gevent
 from . import native
 from .hubs import discard_hub, greenlets_left
 from .leaving import note_thread
-from .shortage import check_descriptors, wait_in_loops
+from .shortage import wait_in_loops
 from .waking import Condition
 
 
@@ -32,13 +32,12 @@ def start_thread(body, *, shown_as, daemon):
         _start_under_patching(body, shown_as, daemon)
 
 
-def check_descriptors_for_thread(besides: int) -> None:
-    """OSError unless ``start_thread`` leaves ``besides`` descriptors to open.
+def descriptors_for_thread() -> int:
+    """How many must be left for the next thread to begin, and for those that are about to.
 
-    A thread needs some of its own under monkey patching, and is not refused for want of them.
+    Under monkey patching they need some, and ``start_thread`` refuses none for want of them.
     """
-    if native.is_patched():
-        check_descriptors(besides + _FOR_A_HUB * (1 + len(_hubs_to_come)))
+    return _FOR_A_HUB * (1 + len(_hubs_to_come)) if native.is_patched() else 0
 
 
 class _Thread(threading.Thread):
