@@ -23,8 +23,6 @@ def rightly(call, *args, **kwargs):
     """
     try:
         return call(*args, **kwargs)
-    except ssl.SSLError:
-        raise
     except OSError as error:
         if not _is_systems(error):
             raise
@@ -32,8 +30,6 @@ def rightly(call, *args, **kwargs):
     try:
         forget_errors()
         return call(*args, **kwargs)
-    except ssl.SSLError:
-        raise
     except OSError as error:
         if not _is_systems(error):
             raise
@@ -58,4 +54,4 @@ def _context():
 
 def _is_systems(error):
     # Deadlines have no number, and a socket that was closed while somebody waited has this one.
-    return error.errno not in (None, errno.EBADF)
+    return not isinstance(error, ssl.SSLError) and error.errno not in (None, errno.EBADF)
