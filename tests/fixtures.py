@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -9,6 +10,7 @@ import gevent
 import hypothesis
 import pytest
 
+from greensock import bus
 from greensock.net import native
 from greensock.net.signals import hear_signals
 from tests import world
@@ -46,6 +48,16 @@ def patched() -> bool:
 def mailbox():
     with Mailbox() as mailbox:
         yield mailbox
+
+
+@pytest.fixture
+def without_redis_py(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where it is not installed, and nothing that takes it was imported."""
+    for name in "places", "pool", "reader", "redis":
+        monkeypatch.delitem(sys.modules, f"greensock.bus.{name}", raising=False)
+    for name in "redis", "redis.connection", "redis.exceptions":
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delattr(bus, "redis", raising=False)
 
 
 @pytest.fixture(scope="module", autouse=True)

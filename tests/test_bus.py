@@ -3,7 +3,6 @@
 import os
 import queue
 import random
-import sys
 from collections import Counter
 from contextlib import suppress
 
@@ -11,7 +10,6 @@ import gevent
 import pytest
 
 import greensock
-from greensock import bus as buses
 from greensock.bus import LocalBus, open_bus
 from greensock.bus.courses import NEVER, Course
 from greensock.bus.resp import ERROR, PUSH, REPLY, Parser
@@ -229,14 +227,7 @@ def test_what_is_no_bus_is_refused(url):
         open_bus(url)
 
 
-def test_without_redis_py_it_says_what_to_install(monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("greensock.bus.")]:
-        if name.rpartition(".")[2] in ("places", "pool", "reader", "redis"):
-            monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "redis", None)
-    monkeypatch.setitem(sys.modules, "redis.connection", None)
-    monkeypatch.setitem(sys.modules, "redis.exceptions", None)
-    monkeypatch.delattr(buses, "redis", raising=False)
+def test_without_redis_py_it_says_what_to_install(without_redis_py):
     with pytest.raises(ImportError, match=r"pip install greensock\[redis\]") as caught:
         open_bus("redis://127.0.0.1")
     assert "redis" == caught.value.name.partition(".")[0]

@@ -3,7 +3,6 @@
 import re
 import signal
 import socket
-import sys
 
 import pytest
 
@@ -75,9 +74,6 @@ def test_what_is_none_is_told(capsys):
     assert complaint.startswith("argument --bus: '127.0.0.1:6379' is no bus; give 'local', 'redis:")
 
 
-def test_what_is_to_be_installed_is_told(capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "redis.connection", None)
-    for name in "redis", "places":
-        monkeypatch.delitem(sys.modules, f"greensock.bus.{name}", raising=False)
+def test_what_is_to_be_installed_is_told(capsys, without_redis_py):
     complaint = complaint_of(capsys, "serve", "handlers:Guest", "--bus", "redis://127.0.0.1/0")
     assert "pip install greensock[redis]; see" in complaint

@@ -138,10 +138,7 @@ def test_a_signal_does_not_come_before_there_is_a_hub():
     assert (0, "", "") == python("-c", code, cwd=ROOT)
 
 
-def test_without_redis_py_a_bus_is_not_to_be_had(monkeypatch):
-    monkeypatch.setitem(sys.modules, "redis.connection", None)
-    for name in "redis", "places":
-        monkeypatch.delitem(sys.modules, f"greensock.bus.{name}", raising=False)
+def test_without_redis_py_a_bus_is_not_to_be_had(without_redis_py):
     with pytest.raises(SystemExit) as end:
         main(["--bus", "redis://127.0.0.1:1/0"])
     assert "irc: --bus takes redis: pip install 'greensock[redis]'" == end.value.code
